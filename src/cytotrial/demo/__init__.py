@@ -1,0 +1,1 @@
+"""A simulated trial, written as FCS files and sheets, with its truth beside it."""

@@ -1,0 +1,1 @@
+"""Figures and pages from tables; computes nothing that a table does not hold."""
