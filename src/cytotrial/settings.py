@@ -1,0 +1,316 @@
+"""The typed configuration: every key with its unit, its bounds and one sentence.
+
+Unknown keys are errors. The schema and the table in the documentation are made
+from these models, so a key is described in one place only.
+"""
+
+from __future__ import annotations
+
+import difflib
+import hashlib
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from types import UnionType
+from typing import Annotated, Any, Literal, Union, get_args, get_origin
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+
+from cytotrial.errors import ConfigError, all_problems
+
+Text = Annotated[str, Field(min_length=1, max_length=200)]
+RelativePath = Annotated[str, Field(min_length=1, max_length=400, pattern=r"^[^\x00-\x1f]+$")]
+Identifier = Annotated[
+    str, Field(pattern=r"^[A-Za-z0-9]([A-Za-z0-9._-]{0,62}[A-Za-z0-9])?$", description="An id as in the sheets.")
+]
+ParameterCode = Literal["LYMABS", "CD4ABS", "TREGABS", "TH17ABS", "TREGPCD4", "TH17PCD4", "TH17TREG"]
+
+
+class Model(BaseModel):
+    """Unknown keys are errors, values are not coerced, nothing changes after loading."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+
+
+class Sheets(Model):
+    """Where the sheets are (TSV, CSV or XLSX, UTF-8)."""
+
+    samples: RelativePath = Field(description="One row per FCS file, or per planned tube that was not done.")
+    subjects: RelativePath = Field(description="One row per subject.")
+    visits: RelativePath = Field(description="One row per planned visit, with its window in study days.")
+    cbc: RelativePath | None = Field(None, description="Blood counts per specimen (needed for dual platform).")
+    clinical: RelativePath | None = Field(None, description="Clinical values, long form: for the report's tables.")
+    exposure: RelativePath | None = Field(None, description="Doses given: for the individual profiles.")
+
+
+class Panel(Model):
+    """One kind of tube: its markers, its compensation and its gating."""
+
+    markers: dict[Text, list[Text]] = Field(
+        min_length=1,
+        max_length=60,
+        description="Marker → the names it may go by in $PnS or $PnN. Two hits or none reject the tube.",
+    )
+    compensation: RelativePath = Field(
+        "embedded",
+        description="`controls` (estimated from single stains), `embedded` ($SPILLOVER of each file), "
+        "`none` (already compensated) or the path of a matrix file.",
+    )
+    gating: RelativePath = Field(
+        description="Gating template (.yaml), GatingML 2.0 (.xml) or FlowJo 10 workspace (.wsp)."
+    )
+    batch_reference: bool = Field(True, description="Whether gates may lean on the other tubes of the batch.")
+
+
+class Counts(Model):
+    """How cells become cells per microlitre."""
+
+    method: Literal["beads"] = Field(
+        "beads", description="Absolute counts of the count tube: against counting beads (single platform)."
+    )
+    beads: Text = Field("beads", description="Population of the count tube that holds the counting beads.")
+    min_bead_events: int = Field(
+        1000, ge=1, description="Fewer beads than this flag the count (1,000 beads have a counting CV of 3.2 %)."
+    )
+    lod_events: int = Field(20, ge=1, description="Limit of detection, in events of the population.")
+    lloq_events: int = Field(50, ge=1, description="Lower limit of quantitation, in events of the population.")
+
+    @model_validator(mode="after")
+    def _limits_in_order(self) -> Counts:
+        if self.lloq_events < self.lod_events:
+            raise ValueError(f"lloq_events {self.lloq_events} must not be below lod_events {self.lod_events}")
+        return self
+
+
+class Absolute(Model):
+    """Cells per microlitre, counted in this tube against its beads."""
+
+    kind: Literal["absolute"]
+    panel: Text = Field(description="Panel of the tube.")
+    population: Text = Field(description="Population that is counted.")
+
+
+class Percent(Model):
+    """Per cent of a named parent population."""
+
+    kind: Literal["percent"]
+    panel: Text = Field(description="Panel of the tube.")
+    population: Text = Field(description="Population that is counted.")
+    of: Text = Field(description="Population that is the denominator.")
+    background: bool = Field(
+        False, description="Subtract the fraction seen in the unstimulated tube of the same draw (floor 0)."
+    )
+
+
+class CrossTube(Model):
+    """Per cent of a parent in this tube × cells/µL of that parent in the count tube of the same draw."""
+
+    kind: Literal["cross_tube"]
+    percent: ParameterCode = Field(description="The parameter (kind percent) that is multiplied.")
+    count: ParameterCode = Field(description="The parameter (kind absolute) it is multiplied with.")
+
+
+class Ratio(Model):
+    """One count over another, of the same draw; a count that both share cancels."""
+
+    kind: Literal["ratio"]
+    numerator: ParameterCode = Field(description="Parameter above the line.")
+    denominator: ParameterCode = Field(description="Parameter below the line.")
+
+
+Parameter = Annotated[Absolute | Percent | CrossTube | Ratio, Field(discriminator="kind")]
+
+
+class Quality(Model):
+    """Acquisition quality: which events are masked before gating, and when a tube is flagged."""
+
+    time_bins: bool = Field(True, description="Mask stretches of time with an unstable rate or signal.")
+    time_k: float = Field(
+        7.0, gt=0, description="A time bin is unstable beyond median ± k robust SD of rate or channel median."
+    )
+    max_time_removed_percent: float = Field(
+        30.0, ge=0, le=100, description="A tube that loses more than this share of its events is flagged WARN."
+    )
+    min_events: int = Field(1000, ge=0, description="A tube with fewer events is flagged.")
+
+
+class Report(Model):
+    """What the report shows; changing it reruns the report only."""
+
+    title: Text = Field("Flow cytometry report", description="Title of the page.")
+    profiles: list[Identifier] = Field(
+        default_factory=list, max_length=50, description="Subjects shown one by one (treatment cycles)."
+    )
+    gate_pictures: int = Field(
+        3, ge=0, le=50, description="Number of tubes of each panel whose gates are pictured."
+    )
+
+
+class Execution(Model):
+    """How work is cut into jobs; never changes a number."""
+
+    shards: int | None = Field(
+        None, ge=1, le=10_000, description="Jobs per panel for a wide trial; empty: one job per subject."
+    )
+
+
+class Settings(Model):
+    """The whole configuration of one study."""
+
+    study: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$", description="STUDYID.")]
+    fcs_dir: RelativePath = Field(description="Folder of the FCS files; nothing outside it is opened.")
+    results: RelativePath = Field("results", description="Folder of everything that is written.")
+    sheets: Sheets
+    panels: dict[Identifier, Panel] = Field(min_length=1, max_length=50)
+    counts: Counts = Field(default_factory=lambda: Counts.model_validate({}))
+    parameters: dict[ParameterCode, Parameter] = Field(default_factory=dict)
+    quality: Quality = Field(default_factory=lambda: Quality.model_validate({}))
+    report: Report = Field(default_factory=lambda: Report.model_validate({}))
+    execution: Execution = Field(default_factory=lambda: Execution.model_validate({}))
+    overrides: RelativePath | None = Field(None, description="Gates placed by hand.")
+
+    @field_validator("fcs_dir", "results")
+    @classmethod
+    def _a_folder_of_the_project(cls, value: str) -> str:
+        if value.rstrip("/") in {"", ".", ".."} or value.startswith("~"):
+            raise ValueError(f"'{value}' is not a folder of its own; name one, such as results")
+        return value
+
+    @model_validator(mode="after")
+    def _names_agree(self) -> Settings:
+        problems = [*_unknown_panels(self), *_unknown_parameters(self)]
+        if self.results.rstrip("/") == self.fcs_dir.rstrip("/"):
+            problems.append("results and fcs_dir are the same folder: raw files would be mixed with results")
+        if problems:
+            raise ValueError("; ".join(problems))
+        return self
+
+
+def _unknown_panels(settings: Settings) -> Iterator[str]:
+    for code, parameter in settings.parameters.items():
+        panel = getattr(parameter, "panel", None)
+        if panel is not None and panel not in settings.panels:
+            yield f"parameters.{code}.panel: '{panel}' is not one of the panels{_suggest(panel, settings.panels)}"
+
+
+def _unknown_parameters(settings: Settings) -> Iterator[str]:
+    wanted = {
+        "cross_tube": {"percent": ("percent",), "count": ("absolute",)},
+        "ratio": {"numerator": ("absolute", "cross_tube"), "denominator": ("absolute", "cross_tube")},
+    }
+    for code, parameter in settings.parameters.items():
+        for key, kinds in wanted.get(parameter.kind, {}).items():
+            name = getattr(parameter, key)
+            other = settings.parameters.get(name)
+            if other is None:
+                yield f"parameters.{code}.{key}: '{name}' is not one of the parameters that are configured"
+            elif other.kind not in kinds:
+                yield f"parameters.{code}.{key}: '{name}' is of kind {other.kind}, expected {' or '.join(kinds)}"
+
+
+def load_settings(plain: Mapping[str, Any], *, where: str) -> Settings:
+    """The typed settings of plain data, or one error that lists every problem.
+
+    Parameters
+    ----------
+    plain : mapping
+        What the YAML file holds: text, numbers, lists and mappings only.
+    where : str
+        The file's name, for the message.
+
+    Raises
+    ------
+    ConfigError
+        With one line per problem; a misspelt key comes with a suggestion.
+    """
+    try:
+        return Settings.model_validate(plain)
+    except ValidationError as error:
+        problems = [_problem(item) for item in error.errors(include_url=False)]
+        raise ConfigError(all_problems(where, problems)) from None
+
+
+def _problem(item: Any) -> str:
+    location = ".".join(str(part) for part in item["loc"] if part not in {"absolute", "percent", "cross_tube", "ratio"})
+    if item["type"] == "extra_forbidden":
+        key = str(item["loc"][-1])
+        return f"{location}: unknown key{_suggest(key, _keys_at(item['loc'][:-1]))}"
+    if item["type"] == "missing":
+        return f"{location}: is missing"
+    message = item["msg"].removeprefix("Value error, ")
+    seen = item.get("input")
+    shown = f" (found {str(seen)[:60]!r})" if isinstance(seen, str | int | float | bool) else ""
+    return f"{location}: {message}{shown}" if location else f"{message}{shown}"
+
+
+def _suggest(word: str, known: Mapping[str, Any] | Sequence[str]) -> str:
+    near = difflib.get_close_matches(word, list(known), n=1)
+    return f"; did you mean '{near[0]}'?" if near else f"; known: {', '.join(known)}"
+
+
+def _models_of(annotation: Any) -> list[type[Model]]:
+    """Every settings model that an annotation may hold, through unions, lists and dictionaries."""
+    if isinstance(annotation, type) and issubclass(annotation, Model):
+        return [annotation]
+    if get_origin(annotation) in {Union, UnionType, Annotated, dict, list}:
+        return [model for part in get_args(annotation) for model in _models_of(part)]
+    return []
+
+
+def _keys_at(location: Sequence[Any]) -> list[str]:
+    models: list[type[Model]] = [Settings]
+    for part in location:
+        inner = [
+            model
+            for parent in models
+            if part in parent.model_fields
+            for model in _models_of(parent.model_fields[part].annotation)
+        ]
+        models = inner or models
+    return sorted({key for model in models for key in model.model_fields})
+
+
+def canonical(value: Any) -> str:
+    """Settings as text that only changes when their meaning does: sorted keys, one form per number.
+
+    Examples
+    --------
+    >>> canonical({"b": 262144.0, "a": 1}) == canonical({"a": 1, "b": 262144})
+    True
+    """
+    plain = value.model_dump(mode="json") if isinstance(value, BaseModel) else value
+    return json.dumps(_one_form(plain), sort_keys=True, separators=(",", ":"), ensure_ascii=True)
+
+
+def _one_form(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {str(key): _one_form(inner) for key, inner in value.items()}
+    if isinstance(value, list | tuple):
+        return [_one_form(inner) for inner in value]
+    if isinstance(value, float) and value.is_integer() and abs(value) < 2**53:
+        return int(value)
+    return value
+
+
+def digest(value: Any) -> str:
+    """First 16 hexadecimal digits of the SHA-256 of `canonical(value)`."""
+    return hashlib.sha256(canonical(value).encode()).hexdigest()[:16]
+
+
+def configuration_table() -> list[tuple[str, str, str, str]]:
+    """Key, type, default and meaning of every setting: the documentation's table is made from it."""
+    return list(_rows_of(Settings, ""))
+
+
+def _rows_of(model: type[Model], prefix: str) -> Iterator[tuple[str, str, str, str]]:
+    for name, info in model.model_fields.items():
+        inner = _models_of(info.annotation)
+        is_dict = get_origin(info.annotation) is dict
+        key = f"{prefix}{name}" + (".<name>" if is_dict and inner else "")
+        if inner:
+            yield (key, "section", "", (inner[0].__doc__ or "").strip().splitlines()[0])
+            for part in inner:
+                yield from _rows_of(part, f"{key}.")
+        else:
+            default = "required" if info.is_required() else str(info.get_default(call_default_factory=True))
+            kind = getattr(info.annotation, "__name__", str(info.annotation)).replace("typing.", "")
+            yield (key, kind, default, info.description or "")
