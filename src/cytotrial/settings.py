@@ -50,6 +50,11 @@ class Panel(Model):
         max_length=60,
         description="Marker → the names it may go by in $PnS or $PnN. Two hits or none reject the tube.",
     )
+    without_fluorochrome: list[Text] = Field(
+        default_factory=list,
+        description="Markers whose channel carries no dye of this panel (such as a bead channel): "
+        "they need no single-stain control.",
+    )
     compensation: RelativePath = Field(
         "embedded",
         description="`controls` (estimated from single stains), `embedded` ($SPILLOVER of each file), "

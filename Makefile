@@ -1,0 +1,40 @@
+# Two commands do everything on a machine with Python 3.11 or newer, git and make:
+#   make demo    set up, write the simulated trial, run the whole pipeline on it
+#   make test    set up, run every check and every test
+
+PYTHON ?= python3
+VENV   := .venv
+BIN    := $(VENV)/bin
+READY  := $(VENV)/ready
+
+.PHONY: setup demo test lint benchmark clean
+
+setup: $(READY)
+
+$(READY): requirements.lock pyproject.toml
+	$(PYTHON) -c 'import sys; sys.exit("cytotrial needs Python 3.11 or newer, this is " + sys.version.split()[0]) if sys.version_info < (3, 11) else None'
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	touch $(READY)
+
+resources/demo/config.yaml: $(READY)
+	$(BIN)/cytotrial demo resources/demo
+
+demo: resources/demo/config.yaml
+	$(BIN)/snakemake --quiet rules host
+	@echo
+	@$(BIN)/cytotrial summary
+
+test: lint
+	$(BIN)/python -m pytest
+
+lint: $(READY)
+	$(BIN)/ruff format --check src tests benchmarks
+	$(BIN)/ruff check src tests benchmarks
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/snakefmt --check Snakefile workflow
+
+clean:
+	rm -rf results logs resources/demo .snakemake

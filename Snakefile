@@ -1,0 +1,27 @@
+# A folder of FCS files becomes a trial dataset. This file is the table of contents;
+# each stage has its own file of rules, and each rule is one call of `cytotrial`.
+
+from snakemake.utils import min_version
+
+min_version("9.0")
+
+
+include: "workflow/rules/common.smk"
+include: "workflow/rules/check.smk"
+include: "workflow/rules/compensate.smk"
+include: "workflow/rules/gate.smk"
+include: "workflow/rules/count.smk"
+include: "workflow/rules/report.smk"
+
+
+rule all:
+    default_target: True
+    input:
+        LAYOUT.inventory,
+        LAYOUT.gates,
+        LAYOUT.populations,
+        LAYOUT.counts,
+        LAYOUT.counts_parquet,
+        LAYOUT.visit_wide,
+        LAYOUT.report,
+        [LAYOUT.matrix(panel, batch) for panel, batch in PLAN.matrices],

@@ -1,0 +1,5 @@
+"""`python -m cytotrial`."""
+
+from cytotrial.cli import main
+
+main()

@@ -1,0 +1,251 @@
+"""Arguments and help; every command calls one step.
+
+Errors that a user can mend are printed without a traceback and end with exit code 1;
+exit code 2 says that the work is done and rows of the sheet were rejected.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import click
+
+from cytotrial import __version__
+from cytotrial.errors import CytotrialError
+
+DEFAULT_CONFIG = Path("config/config.yaml")
+
+config_option = click.option(
+    "--config",
+    type=click.Path(path_type=Path, dir_okay=False),
+    default=DEFAULT_CONFIG,
+    show_default=True,
+    help="Configuration of the study.",
+)
+panel_option = click.option("--panel", required=True, help="Panel, as named in the configuration.")
+unit_option = click.option("--unit", required=True, help="Unit of work, such as subject.S001 or batch.B01.")
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
+@click.version_option(__version__, prog_name="cytotrial")
+def cli() -> None:
+    """From a folder of flow-cytometry files to a trial dataset.
+
+    `snakemake` runs everything; these commands hold the rest, and the single steps.
+
+    \b
+    Example:
+      cytotrial demo my-trial
+      snakemake --configfile my-trial/config.yaml
+    """
+
+
+@cli.command()
+@click.argument("folder", type=click.Path(path_type=Path, file_okay=False))
+@click.option("--subjects", default=12, show_default=True, type=click.IntRange(1, 999), help="Subjects of the cohort.")
+@click.option(
+    "--events", default=20_000, show_default=True, type=click.IntRange(500, 2_000_000), help="Events of a sample tube."
+)
+@click.option("--seed", default=20170, show_default=True, help="The same seed gives the same bytes.")
+@click.option("--labels", is_flag=True, help="Also write each event's true population to truth/labels/.")
+def demo(folder: Path, subjects: int, events: int, seed: int, labels: bool) -> None:
+    """Write a simulated trial: FCS files, sheets, a config.yaml, and the truth beside them.
+
+    \b
+    Example:
+      cytotrial demo resources/demo
+    """
+    from cytotrial.steps.example import write_example
+
+    click.echo(write_example(folder, subjects=subjects, events=events, seed=seed, labels=labels))
+
+
+@cli.command()
+@config_option
+@click.option("--json", "as_json", is_flag=True, help="Print the inventory as JSON.")
+def check(config: Path, as_json: bool) -> None:
+    """Check configuration, sheets and every FCS file, without running the pipeline.
+
+    Exit code 2 says that rows were rejected.
+
+    \b
+    Example:
+      cytotrial check --config config/config.yaml
+    """
+    from cytotrial.steps.check import check_study
+
+    text, rejected = check_study(config, as_json=as_json)
+    click.echo(text)
+    sys.exit(2 if rejected else 0)
+
+
+@cli.command("check-unit")
+@config_option
+@unit_option
+def check_unit(config: Path, unit: str) -> None:
+    """Check the FCS files of one unit of work.
+
+    \b
+    Example:
+      cytotrial check-unit --unit subject.S001
+    """
+    from cytotrial.steps.check import check_unit as step
+    from cytotrial.steps.plan import make_plan
+
+    step(make_plan(config), unit)
+
+
+@cli.command()
+@config_option
+def inventory(config: Path) -> None:
+    """Join what was checked: one row for every row of the sample sheet.
+
+    \b
+    Example:
+      cytotrial inventory
+    """
+    from cytotrial.steps.check import join_inventory
+    from cytotrial.steps.plan import make_plan
+
+    join_inventory(make_plan(config))
+
+
+@cli.command()
+@config_option
+@panel_option
+@click.option("--batch", required=True, help="Batch, as named in the sample sheet.")
+def compensate(config: Path, panel: str, batch: str) -> None:
+    """Make the spillover matrix of one panel and batch.
+
+    \b
+    Example:
+      cytotrial compensate --panel treg --batch B01
+    """
+    from cytotrial.steps.compensate import compensate_batch
+    from cytotrial.steps.plan import make_plan
+
+    compensate_batch(make_plan(config), panel=panel, batch=batch)
+
+
+@cli.command("read-gating")
+@config_option
+@panel_option
+def read_gating(config: Path, panel: str) -> None:
+    """Read a panel's gating (template, GatingML or FlowJo workspace) and check it.
+
+    \b
+    Example:
+      cytotrial read-gating --panel treg
+    """
+    from cytotrial.steps.strategies import compile_gating
+
+    compile_gating(config, panel=panel)
+
+
+@cli.command()
+@config_option
+@panel_option
+@unit_option
+def gate(config: Path, panel: str, unit: str) -> None:
+    """Place and apply the gates on one unit's tubes of a panel.
+
+    \b
+    Example:
+      cytotrial gate --panel treg --unit subject.S001
+    """
+    from cytotrial.steps.gate import gate_unit
+    from cytotrial.steps.plan import make_plan
+
+    gate_unit(make_plan(config), panel=panel, unit=unit)
+
+
+@cli.command()
+@config_option
+def collect(config: Path) -> None:
+    """Join the gates and populations of all units.
+
+    \b
+    Example:
+      cytotrial collect
+    """
+    from cytotrial.steps.collect import collect_gating
+    from cytotrial.steps.plan import make_plan
+
+    collect_gating(make_plan(config))
+
+
+@cli.command()
+@config_option
+def count(config: Path) -> None:
+    """Work out every parameter of every specimen.
+
+    \b
+    Example:
+      cytotrial count
+    """
+    from cytotrial.steps.count import count_specimens
+    from cytotrial.steps.plan import make_plan
+
+    count_specimens(make_plan(config))
+
+
+@cli.command()
+@config_option
+def dataset(config: Path) -> None:
+    """Write the trial dataset.
+
+    \b
+    Example:
+      cytotrial dataset
+    """
+    from cytotrial.steps.dataset import write_dataset
+    from cytotrial.steps.plan import make_plan
+
+    write_dataset(make_plan(config))
+
+
+@cli.command()
+@config_option
+def report(config: Path) -> None:
+    """Write the report.
+
+    \b
+    Example:
+      cytotrial report
+    """
+    from cytotrial.steps.plan import make_plan
+    from cytotrial.steps.report import write_report
+
+    write_report(make_plan(config))
+
+
+@cli.command()
+@config_option
+def summary(config: Path) -> None:
+    """Say in a few lines what a run made.
+
+    \b
+    Example:
+      cytotrial summary
+    """
+    from cytotrial.steps.summary import summarise
+
+    click.echo(summarise(config))
+
+
+def main() -> None:
+    """Entry point: run a command; print mendable errors without a traceback."""
+    _without_traceback(cli)
+
+
+def _without_traceback(command: Callable[..., Any]) -> None:
+    try:
+        command()
+    except CytotrialError as error:
+        click.echo(f"cytotrial: {error.message}", err=True)
+        if error.hint:
+            click.echo(f"  {error.hint}", err=True)
+        sys.exit(1)

@@ -1,0 +1,67 @@
+"""SHA-256 of files, remembered by path, size and time of change.
+
+Hashing a file costs more than reading it; a file whose size and time (to the nanosecond)
+are those of the last look is not read again.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import stat
+from collections.abc import Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+from cytotrial.files.whole import write_text
+
+_BLOCK = 1 << 20
+
+
+def sha256_of(path: Path) -> str:
+    """Hexadecimal SHA-256 of a file's bytes."""
+    digest = hashlib.sha256()
+    with path.open("rb") as stream:
+        while block := stream.read(_BLOCK):
+            digest.update(block)
+    return digest.hexdigest()
+
+
+def fingerprints(paths: Iterable[Path], *, cache: Path) -> Mapping[str, str]:
+    """SHA-256 of every regular file among `paths`, by the path as text; others are left out.
+
+    Parameters
+    ----------
+    paths : iterable of Path
+    cache : Path
+        JSON file of earlier answers, read and written here; it may be deleted at any time.
+    """
+    known = _read(cache)
+    stamps = {str(path): _stamp(path) for path in paths}
+    stale = [name for name, stamp in stamps.items() if stamp and known.get(name, ["", ""])[0] != stamp]
+    with ThreadPoolExecutor(max_workers=min(8, os.cpu_count() or 1)) as pool:
+        digests = dict(zip(stale, pool.map(lambda name: sha256_of(Path(name)), stale), strict=True))
+    fresh = {
+        name: [stamp, digests.get(name) or known[name][1]] for name, stamp in stamps.items() if stamp
+    }
+    if fresh != known:
+        write_text(cache, json.dumps(fresh, sort_keys=True, indent=0))
+    return {name: entry[1] for name, entry in fresh.items()}
+
+
+def _read(cache: Path) -> dict[str, list[str]]:
+    try:
+        loaded = json.loads(cache.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return loaded if isinstance(loaded, dict) else {}
+
+
+def _stamp(path: Path) -> str:
+    """Size and time of a regular file; empty for anything else."""
+    try:
+        status = path.stat()
+    except OSError:
+        return ""
+    return f"{status.st_size}:{status.st_mtime_ns}" if stat.S_ISREG(status.st_mode) else ""

@@ -1,0 +1,184 @@
+"""Every row of the sample sheet gets a status; nothing that is wrong with one file stops another."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from cytotrial.files.fcs import FcsReport, inspect_fcs
+from cytotrial.files.fingerprints import sha256_of
+from cytotrial.files.spillover import already_compensated
+from cytotrial.files.tables import Row, cell, concatenate, write_table
+from cytotrial.settings import Panel
+from cytotrial.steps.layout import INVENTORY
+from cytotrial.steps.plan import Plan, make_plan
+from cytotrial.steps.tubes import channels_of_markers, markers_needed, worst
+from cytotrial.terms import Finding, Outcome, Role, Tube
+
+GATED = {Role.SAMPLE, Role.UNSTIMULATED, Role.FMO, Role.ISOTYPE}
+
+
+def check_unit(plan: Plan, unit: str) -> None:
+    """Write the inventory rows of one unit."""
+    write_table(plan.layout.checked(unit), INVENTORY, [check_tube(plan, tube) for tube in plan.units[unit]])
+
+
+def join_inventory(plan: Plan) -> None:
+    """Write check/inventory.csv: as many rows as the sheet has, in the order of sample ids."""
+    parts = [plan.layout.checked(unit) for unit in plan.units]
+    concatenate(plan.layout.inventory, parts, columns=INVENTORY, sort_by=["sample_id"])
+
+
+def check_tube(plan: Plan, tube: Tube) -> Row:
+    """The inventory row of one tube: strict pre-flight of its file, hash, markers, compensation."""
+    if tube.status == "NOT_DONE":
+        return _row(tube, Outcome.NOT_DONE, "NOT_DONE", tube.reason_not_done)
+    path = plan.path_of(tube)
+    report = inspect_fcs(path, root=Path(plan.trial.settings.fcs_dir))
+    digest = sha256_of(path) if report.header else ""
+    findings = [
+        *_of_file(report, plan.trial.settings.panels[tube.panel], tube),
+        *_of_hash(tube, digest),
+        *_of_panel(report, plan.trial.settings.panels[tube.panel], tube),
+    ]
+    status = worst(findings)
+    telling = sorted(
+        (finding for finding in findings if finding.outcome is not Outcome.OK),
+        key=lambda finding: finding.outcome is not Outcome.REJECT,
+    )
+    code = telling[0].code if telling else ""
+    message = " | ".join(_sentence(finding) for finding in telling)
+    return _row(tube, status, code, message, report=report, digest=digest)
+
+
+def _of_file(report: FcsReport, panel: Panel, tube: Tube) -> list[Finding]:
+    """Findings of the pre-flight; a bad embedded matrix only rejects tubes that need it."""
+    header = report.header
+    if header is None or (panel.compensation == "embedded" and tube.role in GATED):
+        return list(report.findings)
+    beside = set(header.spillover_findings)
+    return [
+        replace(finding, outcome=Outcome.WARN) if finding in beside and finding.outcome is Outcome.REJECT else finding
+        for finding in report.findings
+    ]
+
+
+def _of_hash(tube: Tube, digest: str) -> list[Finding]:
+    if not tube.sha256 or not digest or tube.sha256.lower() == digest:
+        return []
+    return [
+        Finding(
+            "SHA256_DIFFERS",
+            Outcome.REJECT,
+            f"the file's SHA-256 begins {digest[:12]}, the sheet says {tube.sha256[:12].lower()}",
+            keyword="sha256",
+            seen=digest[:12],
+            expected=tube.sha256[:12].lower(),
+            remedy="the file was changed or another one was copied: find the one the sheet means",
+        )
+    ]
+
+
+def _of_panel(report: FcsReport, panel: Panel, tube: Tube) -> list[Finding]:
+    """Markers that are missing or doubled, and compensation that does not fit the file."""
+    header = report.header
+    if header is None:
+        return []
+    _, findings = channels_of_markers(header.channels, markers_needed(tube, panel.markers))
+    done_before = already_compensated(header.names)
+    if tube.role in GATED and panel.compensation != "none" and done_before:
+        findings.append(
+            Finding(
+                "ALREADY_COMPENSATED",
+                Outcome.REJECT,
+                "the channels' names say that the events were compensated before export",
+                keyword="$PnN",
+                expected="compensation: none",
+                remedy="set compensation: none for this panel, or export the raw events",
+            )
+        )
+    elif tube.role in GATED and panel.compensation == "embedded" and header.spillover is None:
+        if not header.spillover_findings:
+            findings.append(
+                Finding(
+                    "NO_SPILLOVER",
+                    Outcome.REJECT,
+                    "the file holds no spillover matrix",
+                    keyword="$SPILLOVER",
+                    expected="$SPILLOVER, SPILL or $COMP",
+                    remedy="set the panel's compensation to controls or to a matrix file",
+                )
+            )
+    return findings
+
+
+def _sentence(finding: Finding) -> str:
+    keyword = f" ({finding.keyword})" if finding.keyword else ""
+    remedy = f" Remedy: {finding.remedy}." if finding.remedy else ""
+    return f"{finding.code}{keyword}: {finding.message}.{remedy}".replace("..", ".")
+
+
+def _row(
+    tube: Tube, status: Outcome, code: str, message: str, *, report: FcsReport | None = None, digest: str = ""
+) -> Row:
+    header = report.header if report else None
+    return {
+        "sample_id": tube.sample_id,
+        "status": status.value,
+        "code": code,
+        "message": message,
+        "fcs_sha256": digest,
+        "events": header.n_events if header else None,
+        "cytometer": header.cytometer if header else "",
+        "acquired": header.acquired if header else "",
+        "panel": tube.panel,
+        "role": tube.role.value,
+        "subject": tube.subject,
+        "visit": tube.visit,
+        "batch": tube.batch,
+    }
+
+
+def check_study(config: Path, *, as_json: bool = False) -> tuple[str, bool]:
+    """Check everything without running the pipeline.
+
+    Returns
+    -------
+    (text, rejected)
+        What to print, and whether any row was rejected.
+    """
+    plan = make_plan(config)
+    rows = [check_tube(plan, tube) for tubes in plan.units.values() for tube in tubes]
+    rows.sort(key=lambda row: str(row["sample_id"]))
+    rejected = any(row["status"] == Outcome.REJECT.value for row in rows)
+    if as_json:
+        plain = {"warnings": plan.trial.warnings, "tubes": [{k: cell(v) for k, v in row.items()} for row in rows]}
+        return json.dumps(plain, indent=1), rejected
+    return _as_text(rows, plan.trial.warnings), rejected
+
+
+def _as_text(rows: Sequence[Row], warnings: Sequence[str]) -> str:
+    counted = Counter(str(row["status"]) for row in rows)
+    lines = [f"  {row['sample_id']:<20} {row['status']:<9} {row['message']}" for row in rows if row["message"]]
+    sheet = [f"  {warning}" for warning in warnings]
+    return "\n".join([*_headed("sheets", sheet), *_headed("tubes", lines), tubes_in_words(counted)])
+
+
+def _headed(title: str, lines: Sequence[str]) -> list[str]:
+    return [f"{title}:", *lines] if lines else []
+
+
+def tubes_in_words(counted: Mapping[str, int]) -> str:
+    """One line that accounts for every row of the sheet.
+
+    Examples
+    --------
+    >>> tubes_in_words({"ok": 3, "reject": 1})
+    '4 tubes: 3 ok, 0 warned, 1 rejected, 0 not done'
+    """
+    total = sum(counted.values())
+    words = {"ok": "ok", "warn": "warned", "reject": "rejected", "not_done": "not done"}
+    return f"{total} tubes: " + ", ".join(f"{counted.get(key, 0)} {word}" for key, word in words.items())

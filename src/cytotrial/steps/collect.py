@@ -1,0 +1,19 @@
+"""Join what the gating jobs wrote."""
+
+from __future__ import annotations
+
+from cytotrial.files.tables import concatenate
+from cytotrial.steps.layout import GATES, POPULATIONS
+from cytotrial.steps.plan import Plan
+
+
+def collect_gating(plan: Plan) -> None:
+    """Write gates.csv and populations.csv, sorted by tube; populations stay in gating order."""
+    layout, jobs = plan.layout, plan.gating_jobs
+    concatenate(layout.gates, [layout.unit_gates(*job) for job in jobs], columns=GATES, sort_by=["sample_id"])
+    concatenate(
+        layout.populations,
+        [layout.unit_populations(*job) for job in jobs],
+        columns=POPULATIONS,
+        sort_by=["sample_id"],
+    )

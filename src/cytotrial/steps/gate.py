@@ -1,0 +1,322 @@
+"""Gate one unit's tubes of one panel: events in, small tables out."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from itertools import groupby
+from pathlib import Path
+
+import numpy as np
+
+from cytotrial.errors import CytotrialError
+from cytotrial.files.fcs import inspect_fcs, read_events
+from cytotrial.files.spillover import read_spillover
+from cytotrial.files.strategy import gate_to_json, read_strategies
+from cytotrial.files.tables import Row, read_table, write_table
+from cytotrial.science.gates import TubeEvents
+from cytotrial.science.gating import ControlKey, GatedTube, StainedTube, count_populations, gate_control, gate_tube
+from cytotrial.science.quality import StableTime, stable_time
+from cytotrial.steps.layout import GATES, POPULATIONS
+from cytotrial.steps.pictures import picture_of, write_pictures
+from cytotrial.steps.plan import Plan
+from cytotrial.steps.strategies import strategy_of
+from cytotrial.steps.tubes import channels_of_markers
+from cytotrial.terms import (
+    ROOT,
+    TUBE_MATRIX,
+    Dimension,
+    Events,
+    GatingStrategy,
+    PlacedGate,
+    Role,
+    SpilloverMatrix,
+    Status,
+    Tube,
+)
+
+CONTROLS = {Role.UNSTIMULATED, Role.FMO, Role.ISOTYPE}
+
+
+@dataclass(frozen=True, eq=False)
+class LoadedTube:
+    """A tube with its events, and what acquisition quality and the file had to say."""
+
+    tube: Tube
+    stained: StainedTube
+    strategy: GatingStrategy
+    time: StableTime
+    flags: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class _Outcome:
+    """The rows that one tube contributes."""
+
+    gates: list[Row]
+    populations: list[Row]
+    pictures: list[dict[str, object]]
+
+
+class Bench:
+    """Reads the tubes of one panel as gating needs them: compensated, with markers resolved."""
+
+    def __init__(self, plan: Plan, panel: str) -> None:
+        self.plan = plan
+        self.settings = plan.trial.settings.panels[panel]
+        self.panel = panel
+
+    @cached_property
+    def strategies(self) -> Mapping[str, GatingStrategy]:
+        return read_strategies(self.plan.layout.strategy(self.panel))
+
+    @cached_property
+    def _matrices(self) -> dict[str, SpilloverMatrix]:
+        return {}
+
+    def load(self, tube: Tube, checked: Mapping[str, str]) -> LoadedTube:
+        """Read one tube. Raises CytotrialError with the reason if it cannot be gated."""
+        path = self.plan.path_of(tube)
+        report = inspect_fcs(path, root=Path(self.plan.trial.settings.fcs_dir))
+        if report.header is None:
+            raise CytotrialError("the file cannot be read any more: it changed during the run.")
+        decoded = read_events(path, report.header)
+        channels, _ = channels_of_markers(report.header.channels, self.settings.markers)
+        matrix = self._matrix(tube, report.header.spillover)
+        time = self._time(decoded.events, report.header.time_index)
+        flags = [f"TUBE_WARN:{checked['code']}"] if checked["status"] == "warn" else []
+        flags += [f"NON_FINITE_EVENTS:{decoded.n_nonfinite}"] if decoded.n_nonfinite else []
+        strategy = strategy_of(self.strategies, fcs=tube.fcs)
+        events = TubeEvents(decoded.events, {**strategy.matrices, **({TUBE_MATRIX: matrix} if matrix else {})})
+        stained = StainedTube(tube.sample_id, events, channels, time.keep)
+        return LoadedTube(tube, stained, strategy, time, (*flags, *self._quality_flags(time, decoded.events.n_events)))
+
+    def _matrix(self, tube: Tube, embedded: SpilloverMatrix | None) -> SpilloverMatrix | None:
+        mode = self.settings.compensation
+        if mode == "none":
+            return None
+        if mode == "embedded":
+            return embedded
+        if tube.batch not in self._matrices:
+            self._matrices[tube.batch] = _made_matrix(self.plan, self.panel, tube.batch)
+        return self._matrices[tube.batch]
+
+    def _time(self, events: Events, time_index: int | None) -> StableTime:
+        quality = self.plan.trial.settings.quality
+        if not quality.time_bins:
+            return StableTime(np.ones(events.n_events, bool), 0.0)
+        name = events.channels[time_index] if time_index is not None else ""
+        return stable_time(events, time_channel=name, k=quality.time_k)
+
+    def _quality_flags(self, time: StableTime, n_events: int) -> Iterator[str]:
+        quality = self.plan.trial.settings.quality
+        yield from time.flags
+        if time.removed_percent > quality.max_time_removed_percent:
+            yield f"UNSTABLE_TIME:{time.removed_percent:.1f}%"
+        if n_events < quality.min_events:
+            yield f"FEW_EVENTS:{n_events}"
+
+
+def _made_matrix(plan: Plan, panel: str, batch: str) -> SpilloverMatrix:
+    """The matrix of a panel and batch that the compensation step wrote.
+
+    Raises
+    ------
+    CytotrialError
+        If it could not be made: the reasons are in the file.
+    """
+    path = plan.layout.matrix(panel, batch)
+    if path.read_text(encoding="utf-8").startswith("refused\n"):
+        reasons = "; ".join(row["refused"] for row in read_table(path))
+        raise CytotrialError(f"NO_SPILLOVER_MATRIX: {reasons}")
+    return read_spillover(path)
+
+
+def gate_unit(plan: Plan, *, panel: str, unit: str) -> None:
+    """Write a unit's gates, populations and pictures of one panel.
+
+    A tube that was rejected, not done, or cannot be gated has its rows all the same, without
+    events and with the reason.
+    """
+    tubes = plan.tubes_to_gate(panel, unit)
+    others = plan.controls_of(panel, unit)
+    checked = {
+        row["sample_id"]: row for name in plan.units_of([*tubes, *others]) for row in read_table(plan.layout.checked(name))
+    }
+    bench = Bench(plan, panel)
+    outcomes: dict[str, _Outcome] = {}
+    for batch in sorted({tube.batch for tube in tubes}):
+        members = [tube for tube in tubes if tube.batch == batch]
+        outside = [tube for tube in others if tube.batch == batch]
+        outcomes |= _gate_batch(bench, members, outside, checked)
+    done = [outcomes[tube.sample_id] for tube in tubes]
+    layout = plan.layout
+    write_table(layout.unit_gates(panel, unit), GATES, [row for outcome in done for row in outcome.gates])
+    write_table(
+        layout.unit_populations(panel, unit), POPULATIONS, [row for outcome in done for row in outcome.populations]
+    )
+    write_pictures(layout.unit_pictures(panel, unit), [picture for outcome in done for picture in outcome.pictures])
+
+
+def _gate_batch(
+    bench: Bench, members: Sequence[Tube], outside: Sequence[Tube], checked: Mapping[str, Mapping[str, str]]
+) -> dict[str, _Outcome]:
+    """Gate the unit's tubes of one batch, a draw at a time, with the batch's controls at hand."""
+    common = [tube for tube in (*members, *outside) if not tube.subject]
+    batch_controls = _control_tubes(bench, common, checked)
+    outcomes: dict[str, _Outcome] = {}
+    ordered = sorted(members, key=lambda tube: (tube.specimen, tube.sample_id))
+    for specimen, grouped in groupby(ordered, key=lambda tube: tube.specimen):
+        draw = list(grouped)
+        own = _control_tubes(bench, [tube for tube in draw if specimen and tube.role in CONTROLS], checked)
+        controls = {**batch_controls, **own}
+        borrowed: dict[str, PlacedGate] = {}
+        for tube in sorted(draw, key=lambda tube: (tube.role is not Role.SAMPLE, tube.sample_id)):
+            outcome, gated = _gate_one(bench, tube, checked[tube.sample_id], controls, borrowed if specimen else {})
+            outcomes[tube.sample_id] = outcome
+            if tube.role is Role.SAMPLE and gated is not None:
+                borrowed |= {gate.population: gate for gate in gated.placed}
+    return outcomes
+
+
+def _control_tubes(
+    bench: Bench, tubes: Iterable[Tube], checked: Mapping[str, Mapping[str, str]]
+) -> dict[ControlKey, list[GatedTube]]:
+    """(role, marker) → the usable controls, gated as far as gates that look at controls need them."""
+    controls: dict[ControlKey, list[GatedTube]] = {}
+    for tube in sorted(tubes, key=lambda tube: tube.sample_id):
+        if tube.role not in CONTROLS or checked[tube.sample_id]["status"] not in {"ok", "warn"}:
+            continue
+        try:
+            loaded = bench.load(tube, checked[tube.sample_id])
+        except CytotrialError:
+            continue  # the reason stands in the control's own rows
+        marker = "" if tube.role is Role.UNSTIMULATED else tube.control_for
+        controls.setdefault((tube.role.value, marker), []).append(gate_control(loaded.strategy, loaded.stained))
+    return controls
+
+
+def _gate_one(
+    bench: Bench,
+    tube: Tube,
+    checked: Mapping[str, str],
+    controls: Mapping[ControlKey, Sequence[GatedTube]],
+    borrowed: Mapping[str, PlacedGate],
+) -> tuple[_Outcome, GatedTube | None]:
+    if checked["status"] not in {"ok", "warn"}:
+        reason = checked["message"] if checked["status"] == "not_done" else checked["code"]
+        return _without_events(bench, tube, Status.NOT_DONE, reason), None
+    try:
+        loaded = bench.load(tube, checked)
+    except CytotrialError as error:
+        return _without_events(bench, tube, Status.FAIL, str(error)), None
+    gated = gate_tube(loaded.strategy, loaded.stained, controls=controls, borrowed=borrowed)
+    pictures = [picture for gate in gated.placed if (picture := picture_of(gate, gated)) is not None]
+    return _Outcome(_gate_rows(gated), list(_population_rows(loaded, gated)), pictures), gated
+
+
+def _without_events(bench: Bench, tube: Tube, status: Status, reason: str) -> _Outcome:
+    """Rows of a tube that has no events: every population of its strategy, empty, with the reason."""
+    try:
+        strategy = strategy_of(bench.strategies, fcs=tube.fcs)
+        names = [(ROOT, ""), *((population.name, population.parent) for population in strategy.populations)]
+        version = strategy.version
+    except CytotrialError:
+        names, version = [(ROOT, "")], ""
+    rows = [
+        _population_row(tube, name, parent, status=status, reason=reason, version=version) for name, parent in names
+    ]
+    return _Outcome([], rows, [])
+
+
+def _gate_rows(gated: GatedTube) -> list[Row]:
+    return [
+        {
+            "sample_id": gated.tube.sample_id,
+            "population": gate.population,
+            "parent": gate.parent,
+            "gate": gate_to_json(gate.gate),
+            "origin": gate.origin,
+            "control": gate.controls,
+            "confidence": None if gate.confidence is None else round(gate.confidence, 4),
+            "flags": gate.flags,
+        }
+        for gate in gated.placed
+    ]
+
+
+def _population_rows(loaded: LoadedTube, gated: GatedTube) -> Iterator[Row]:
+    for count in count_populations(loaded.strategy, gated):
+        if count.events is None:
+            yield _population_row(
+                loaded.tube,
+                count.population,
+                count.parent,
+                status=Status.FAIL,
+                reason=count.reason,
+                version=loaded.strategy.version,
+                flags=(*loaded.flags, *count.flags),
+            )
+            continue
+        flags = (*loaded.flags, *count.flags)
+        row = _population_row(
+            loaded.tube,
+            count.population,
+            count.parent,
+            status=Status.WARN if flags else Status.OK,
+            reason="",
+            version=loaded.strategy.version,
+            flags=flags,
+        )
+        yield {
+            **row,
+            "events": count.events,
+            "parent_events": count.parent_events,
+            "percent_of_parent": 100 * count.events / count.parent_events if count.parent_events else None,
+            "median_intensities": _medians(gated, count.population) if count.population != ROOT else "",
+        }
+
+
+def _population_row(
+    tube: Tube,
+    population: str,
+    parent: str,
+    *,
+    status: Status,
+    reason: str,
+    version: str,
+    flags: tuple[str, ...] = (),
+) -> dict[str, object]:
+    return {
+        "sample_id": tube.sample_id,
+        "subject": tube.subject,
+        "visit": tube.visit,
+        "specimen": tube.specimen,
+        "batch": tube.batch,
+        "panel": tube.panel,
+        "role": tube.role.value,
+        "population": population,
+        "parent": parent,
+        "events": None,
+        "parent_events": None,
+        "percent_of_parent": None,
+        "median_intensities": "",
+        "status": status.value,
+        "flags": flags,
+        "reason": reason,
+        "gating_version": version,
+    }
+
+
+def _medians(gated: GatedTube, population: str) -> str:
+    """Median of each marker in a population: compensated, in detector units, as `CD4=1234.5|CD25=87.0`."""
+    mask = gated.masks[population]
+    if not mask.any():
+        return ""
+    matrix = TUBE_MATRIX if gated.tube.events.has_matrix(TUBE_MATRIX) else ""
+    dimensions = [Dimension(channel, matrix=matrix) for channel in gated.tube.channels.values()]
+    values = gated.tube.events.axes(dimensions, mask)
+    return "|".join(
+        f"{marker}={float(np.median(column)):.1f}" for marker, column in zip(gated.tube.channels, values, strict=True)
+    )

@@ -1,0 +1,227 @@
+"""What has to be done: units of work, their tubes, and what each rule's result depends on.
+
+Made once from config, sheets and the folder of FCS files, before the workflow defines a rule.
+A *unit* is what one job takes: the tubes of a subject (or of a shard of subjects), or the
+controls of a batch that belong to nobody.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import cytotrial
+from cytotrial.files.fingerprints import fingerprints
+from cytotrial.settings import canonical, digest
+from cytotrial.steps.layout import Layout
+from cytotrial.steps.trial import Trial, load_trial
+from cytotrial.terms import Role, Tube
+
+PACKAGE = Path(cytotrial.__file__).parent
+BATCH_CONTROLS = {Role.FMO, Role.ISOTYPE}
+GATED_ROLES = {Role.SAMPLE, Role.UNSTIMULATED, *BATCH_CONTROLS}
+STAINED_ALONE = {Role.SINGLE_STAIN, Role.UNSTAINED}
+
+MODULES = {
+    "check": ("steps/check.py", "files/fcs", "steps/tubes.py"),
+    "compensate": ("steps/compensate.py", "files/fcs", "files/spillover.py", "science/compensation", "steps/tubes.py"),
+    "read_gating": ("steps/strategies.py", "files/template.py", "files/gatingml.py", "files/flowjo.py",
+                    "files/strategy.py", "science/finders.py"),
+    "gate": ("steps/gate.py", "steps/tubes.py", "files/fcs", "files/strategy.py", "files/spillover.py",
+             "science/gates.py", "science/gating.py", "science/finders.py", "science/densities.py",
+             "science/transforms.py", "science/quality.py"),
+    "collect": ("steps/collect.py", "files/tables.py"),
+    "count": ("steps/count.py", "science/counting.py"),
+    "dataset": ("steps/dataset.py", "science/endpoints.py"),
+    "report": ("steps/report.py", "report", "science/statistics.py"),
+}  # fmt: skip
+"""The modules whose code decides a rule's result: editing one reruns the rules that name it."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """The trial cut into jobs. All orders are sorted, so the same folder gives the same plan."""
+
+    trial: Trial
+    fcs_sha256: Mapping[str, str]
+
+    @property
+    def layout(self) -> Layout:
+        return Layout(Path(self.trial.settings.results))
+
+    def path_of(self, tube: Tube) -> Path:
+        return Path(self.trial.settings.fcs_dir) / tube.fcs
+
+    @cached_property
+    def units(self) -> dict[str, tuple[Tube, ...]]:
+        """Unit → its tubes, sorted by sample_id."""
+        units: dict[str, list[Tube]] = {}
+        for tube in self.trial.tubes:
+            units.setdefault(self.unit_of(tube), []).append(tube)
+        return {unit: tuple(sorted(units[unit], key=lambda tube: tube.sample_id)) for unit in sorted(units)}
+
+    def unit_of(self, tube: Tube) -> str:
+        """The unit of a tube; a shard is chosen by a hash of the subject, never by position."""
+        shards = self.trial.settings.execution.shards
+        if not tube.subject:
+            return f"batch.{tube.batch}"
+        if shards is None:
+            return f"subject.{tube.subject}"
+        number = int(hashlib.sha256(tube.subject.encode()).hexdigest(), 16) % shards
+        return f"shard.{number:05d}"
+
+    @cached_property
+    def gating_jobs(self) -> tuple[tuple[str, str], ...]:
+        """(panel, unit) of every gating job."""
+        return tuple(
+            sorted({(tube.panel, unit) for unit, tubes in self.units.items() for tube in tubes if tube.role in GATED_ROLES})
+        )
+
+    @cached_property
+    def matrices(self) -> tuple[tuple[str, str], ...]:
+        """(panel, batch) of every spillover matrix that is written."""
+        return tuple(
+            sorted(
+                {
+                    (tube.panel, tube.batch)
+                    for tube in self.trial.tubes
+                    if self.compensation(tube.panel) != "none" and tube.role in GATED_ROLES
+                }
+            )
+        )
+
+    def compensation(self, panel: str) -> str:
+        return self.trial.settings.panels[panel].compensation
+
+    def tubes_to_gate(self, panel: str, unit: str) -> tuple[Tube, ...]:
+        return tuple(tube for tube in self.units[unit] if tube.panel == panel and tube.role in GATED_ROLES)
+
+    def controls_of(self, panel: str, unit: str) -> tuple[Tube, ...]:
+        """The batch's controls, of other units, that the gates of a unit may look at."""
+        batches = {tube.batch for tube in self.tubes_to_gate(panel, unit)}
+        return tuple(
+            tube
+            for tube in self._batch_controls
+            if tube.panel == panel and tube.batch in batches and self.unit_of(tube) != unit
+        )
+
+    @cached_property
+    def _batch_controls(self) -> tuple[Tube, ...]:
+        controls = [tube for tube in self.trial.tubes if tube.role in BATCH_CONTROLS and not tube.subject]
+        return tuple(sorted(controls, key=lambda tube: tube.sample_id))
+
+    def stained_alone(self, panel: str, batch: str) -> tuple[Tube, ...]:
+        """The single stains and unstained controls of a panel and batch."""
+        return self._tubes_of(panel, batch, STAINED_ALONE)
+
+    def samples_of(self, panel: str, batch: str) -> tuple[Tube, ...]:
+        return self._tubes_of(panel, batch, GATED_ROLES)
+
+    def _tubes_of(self, panel: str, batch: str, roles: set[Role]) -> tuple[Tube, ...]:
+        return tuple(
+            sorted(
+                (tube for tube in self.trial.tubes if (tube.panel, tube.batch) == (panel, batch) and tube.role in roles),
+                key=lambda tube: tube.sample_id,
+            )
+        )
+
+    def tubes_for_matrix(self, panel: str, batch: str) -> tuple[Tube, ...]:
+        """The tubes a spillover matrix is made from; none if it comes from a file."""
+        mode = self.compensation(panel)
+        if mode == "controls":
+            return self.stained_alone(panel, batch)
+        return self.samples_of(panel, batch) if mode == "embedded" else ()
+
+    def units_of(self, tubes: Iterable[Tube]) -> tuple[str, ...]:
+        return tuple(sorted({self.unit_of(tube) for tube in tubes}))
+
+    def files_of(self, tubes: Iterable[Tube]) -> list[str]:
+        """Paths of the FCS files that exist; a missing file is an input of no job."""
+        return [str(self.path_of(tube)) for tube in tubes if str(self.path_of(tube)) in self.fcs_sha256]
+
+    def content_of(self, tubes: Iterable[Tube]) -> str:
+        """Digest of the sheet rows of some tubes and of the bytes of their files."""
+        return digest([[_row(tube), self.fcs_sha256.get(str(self.path_of(tube)), "missing")] for tube in tubes])
+
+    def settings_of(self, rule: str, *, panel: str = "") -> str:
+        """A rule's own slice of the configuration, in canonical form."""
+        settings = self.trial.settings
+        panels = {
+            name: entry.model_dump(include={"markers", "compensation", "without_fluorochrome"})
+            for name, entry in settings.panels.items()
+        }
+        slices: dict[str, Any] = {
+            "check": {"fcs_dir": settings.fcs_dir, "panels": panels},
+            "compensate": panels.get(panel),
+            "read_gating": settings.panels[panel].gating if panel else None,
+            "gate": {**panels.get(panel, {}), "quality": settings.quality.model_dump()},
+            "count": {
+                "counts": settings.counts.model_dump(),
+                "parameters": {code: entry.model_dump() for code, entry in settings.parameters.items()},
+            },
+            "dataset": {"study": settings.study},
+            "report": {
+                "report": settings.report.model_dump(),
+                "study": settings.study,
+                "counts": settings.counts.model_dump(),
+            },
+        }
+        return canonical(slices[rule])
+
+    def sheets_of(self, rule: str) -> str:
+        """Digest of the sheets that a joining rule reads."""
+        trial = self.trial
+        sheets: dict[str, Any] = {
+            "count": [_row(tube) for tube in trial.tubes],
+            "dataset": [
+                [asdict(subject) for subject in trial.subjects],
+                [asdict(visit) for visit in trial.visits],
+                [asdict(value) for value in trial.clinical],
+            ],
+            "report": [
+                [asdict(visit) for visit in trial.visits],
+                [asdict(value) for value in trial.clinical],
+                [asdict(dose) for dose in trial.exposure],
+            ],
+        }
+        return digest(sheets[rule])
+
+
+def make_plan(config: Path) -> Plan:
+    """The plan of a study.
+
+    Raises
+    ------
+    ConfigError
+        With every problem of the configuration and the sheets.
+    """
+    trial = load_trial(config)
+    root = Path(trial.settings.fcs_dir)
+    named = {root / tube.fcs for tube in trial.tubes if tube.fcs and tube.status == "DONE"}
+    inside = sorted(path for path in named if path.resolve().is_relative_to(root.resolve()))
+    return Plan(trial, fingerprints(inside, cache=Layout(Path(trial.settings.results)).fingerprints))
+
+
+def _row(tube: Tube) -> dict[str, Any]:
+    row = asdict(tube)
+    row.pop("line")
+    return row
+
+
+def code_of(rule: str) -> str:
+    """Digest of the code that decides a rule's result, and of the nouns all code shares."""
+    names = ("terms.py", *MODULES[rule])
+    files = sorted(file for name in names for file in _sources(PACKAGE / name))
+    content = hashlib.sha256()
+    for file in files:
+        content.update(str(file.relative_to(PACKAGE)).encode())
+        content.update(file.read_bytes())
+    return content.hexdigest()[:16]
+
+
+def _sources(path: Path) -> list[Path]:
+    return sorted(path.rglob("*.py")) if path.is_dir() else [path]

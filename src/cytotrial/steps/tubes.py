@@ -1,0 +1,78 @@
+"""A tube of the sheet and its file: which channel a marker is on, and its events."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable, Mapping, Sequence
+
+from cytotrial.terms import Channel, Finding, Outcome, Role, Tube
+
+STAINED_ALONE = {Role.SINGLE_STAIN, Role.UNSTAINED}
+
+
+def channels_of_markers(
+    channels: Sequence[Channel], markers: Mapping[str, Sequence[str]]
+) -> tuple[dict[str, str], list[Finding]]:
+    """The $PnN of the channel each marker is on, matched strictly by $PnS or $PnN.
+
+    Returns
+    -------
+    (mapping, findings)
+        Marker → $PnN for the markers with exactly one hit; for each other marker a finding
+        that rejects the tube, with the names that were seen.
+    """
+    found: dict[str, str] = {}
+    findings: list[Finding] = []
+    for marker, names in markers.items():
+        hits = [channel for channel in channels if channel.name in names or channel.label in names]
+        if len(hits) == 1:
+            found[marker] = hits[0].name
+        else:
+            findings.append(_no_single_channel(marker, names, hits, channels))
+    return found, findings
+
+
+def _no_single_channel(
+    marker: str, names: Sequence[str], hits: Sequence[Channel], channels: Sequence[Channel]
+) -> Finding:
+    expected = " or ".join(names)
+    if hits:
+        seen = ", ".join(_named(channel) for channel in hits)
+        return Finding(
+            "MARKER_TWICE",
+            Outcome.REJECT,
+            f"marker {marker} is on {len(hits)} channels: {seen}",
+            keyword="$PnS",
+            seen=seen[:60],
+            expected=f"one channel named {expected}"[:60],
+            remedy=f"name the one $PnN that is meant under markers.{marker} of the panel",
+        )
+    labels = [name for channel in channels for name in (channel.name, channel.label) if name]
+    near = [match for name in names for match in difflib.get_close_matches(name, labels, n=1)]
+    suggestion = f"; did you mean {near[0]}?" if near else ""
+    return Finding(
+        "MARKER_MISSING",
+        Outcome.REJECT,
+        f"marker {marker} (looked for {expected}) is on no channel; the file has "
+        f"{', '.join(_named(channel) for channel in channels)}{suggestion}",
+        keyword="$PnS",
+        expected=expected[:60],
+        remedy=f"add the channel's name under markers.{marker} of the panel, or correct the panel of this row",
+    )
+
+
+def _named(channel: Channel) -> str:
+    return f"{channel.name} ({channel.label})" if channel.label and channel.label != channel.name else channel.name
+
+
+def markers_needed(tube: Tube, markers: Mapping[str, Sequence[str]]) -> dict[str, Sequence[str]]:
+    """The markers a tube must have: a tube stained alone needs the stained one only."""
+    if tube.role not in STAINED_ALONE:
+        return dict(markers)
+    return {marker: names for marker, names in markers.items() if marker == tube.control_for}
+
+
+def worst(findings: Iterable[Finding]) -> Outcome:
+    """The worst outcome among findings; ok if there are none."""
+    outcomes = {finding.outcome for finding in findings}
+    return next((outcome for outcome in (Outcome.REJECT, Outcome.WARN) if outcome in outcomes), Outcome.OK)

@@ -1,0 +1,149 @@
+"""Gate finders on data whose right answer is known from how it was made."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from cytotrial.errors import GateError, TemplateError
+from cytotrial.science.densities import deepest_valley, density
+from cytotrial.science.finders import View, check_finders, find_gate, finder_names
+from cytotrial.terms import Dimension, Find, GatingStrategy, PolygonGate, Population
+
+CD4 = Dimension("CD4")
+
+
+def two_peaks(n_low: int = 5000, n_high: int = 5000, *, seed: int = 1) -> np.ndarray:
+    """Peaks at 0.2 and 0.8 with SD 0.05: between equal peaks the valley is at 0.5 by symmetry."""
+    rng = np.random.default_rng(seed)
+    return np.concatenate([rng.normal(0.2, 0.05, n_low), rng.normal(0.8, 0.05, n_high)])
+
+
+def cut(name: str, view: View, **arguments: object) -> float:
+    low = find_gate(name, view, arguments).gate.low[0]
+    assert low is not None
+    return low
+
+
+def test_the_valley_between_two_equal_peaks_is_in_the_middle():
+    assert cut("density_minimum", View((CD4,), (two_peaks(),)), bounds=(0.3, 0.7)) == pytest.approx(0.5, abs=0.05)
+
+
+def test_a_valley_is_found_though_one_peak_is_fifty_times_smaller():
+    found = cut("density_minimum", View((CD4,), (two_peaks(10_000, 200),)), bounds=(0.3, 0.7))
+    assert 0.35 < found < 0.7
+
+
+def test_without_a_valley_there_is_an_error_and_no_arbitrary_cut():
+    values = np.random.default_rng(2).normal(0.5, 0.1, 5000)
+    with pytest.raises(GateError, match="no valley"):
+        find_gate("density_minimum", View((CD4,), (values,)), {"bounds": (0.3, 0.7)})
+
+
+def test_a_valley_outside_the_bounds_does_not_count():
+    with pytest.raises(GateError, match=r"between 0\.6 and 0\.7"):
+        find_gate("density_minimum", View((CD4,), (two_peaks(),)), {"bounds": (0.6, 0.7)})
+
+
+def test_keeping_what_is_below_gives_an_upper_limit():
+    gate = find_gate("density_minimum", View((CD4,), (two_peaks(),)), {"bounds": (0.3, 0.7), "keep": "below"}).gate
+    assert gate.low == (None,)
+    assert gate.high[0] is not None
+
+
+def test_the_control_quantile_is_the_controls_and_not_the_tubes():
+    # 0..999 evenly: 99.5 % lie below 994 (linear interpolation: 0.995 · 999 = 994.005).
+    control = (np.arange(1000.0),)
+    view = View((CD4,), (np.full(50, 5.0),), control)
+    assert cut("control_quantile", view, quantile=0.995) == pytest.approx(994.005)
+
+
+def test_a_small_control_cannot_carry_a_high_quantile_and_is_flagged():
+    # 100 events · 0.5 % is half an event: median + 3 · 1.4826 · MAD answers instead.
+    control = (np.arange(100.0),)
+    found = find_gate("control_quantile", View((CD4,), control, control), {"quantile": 0.995})
+    assert found.flags == ("CONTROL_TOO_SMALL",)
+    assert found.gate.low[0] == pytest.approx(49.5 + 3 * 1.4826 * 25)
+
+
+def test_a_gate_that_needs_a_control_refuses_to_do_without():
+    with pytest.raises(GateError, match="no control tube"):
+        find_gate("control_quantile", View((CD4,), (np.arange(100.0),)), {})
+
+
+def test_the_own_negative_moves_with_the_tube():
+    rng = np.random.default_rng(3)
+    values = rng.normal(0.30, 0.03, 5000)
+    first = cut("negative_offset", View((CD4,), (values,)), offset=0.2)
+    moved = cut("negative_offset", View((CD4,), (values + 0.07,)), offset=0.2)
+    assert first == pytest.approx(0.5, abs=0.01)
+    assert moved - first == pytest.approx(0.07, abs=1e-6)
+
+
+def test_the_landmark_cut_moves_and_stretches_with_staining():
+    # Negatives at 0.2, regulatory cells at 0.7; CD127 is low on the latter. Half way is 0.45.
+    rng = np.random.default_rng(4)
+    n, n_treg = 10_000, 500
+    foxp3 = np.concatenate([rng.normal(0.2, 0.03, n), rng.normal(0.7, 0.03, n_treg)])
+    cd25 = np.concatenate([rng.normal(0.3, 0.03, n), rng.normal(0.8, 0.03, n_treg)])
+    cd127 = np.concatenate([rng.normal(0.7, 0.05, n), rng.normal(0.3, 0.05, n_treg)])
+    dimensions = (Dimension("FOXP3"), Dimension("CD25"), Dimension("CD127"))
+    plain = cut("landmark_fraction", View(dimensions, (foxp3, cd25, cd127)), fraction=0.5)
+    stretched = cut("landmark_fraction", View(dimensions, (1.1 * foxp3 + 0.05, cd25, cd127)), fraction=0.5)
+    assert plain == pytest.approx(0.45, abs=0.01)
+    assert stretched == pytest.approx(1.1 * plain + 0.05, abs=1e-9)
+
+
+def test_landmarks_need_enough_events():
+    values = tuple(np.linspace(0, 1, 100) for _ in range(3))
+    with pytest.raises(GateError, match="needs 20"):
+        find_gate("landmark_fraction", View((CD4, CD4, CD4), values), {"fraction": 0.5})
+
+
+def test_singlets_are_kept_and_doublets_are_not():
+    # A doublet's area is the sum of two, its height that of one: half the ratio of a singlet.
+    rng = np.random.default_rng(5)
+    area = rng.uniform(50_000, 120_000, 20_000)
+    height = area * rng.normal(0.9, 0.02, area.size)
+    doublet_area = rng.uniform(100_000, 240_000, 1000)
+    doublet_height = doublet_area * rng.normal(0.5, 0.02, doublet_area.size)
+    view = View(
+        (Dimension("FSC-A"), Dimension("FSC-H")),
+        (np.concatenate([area, doublet_area]), np.concatenate([height, doublet_height])),
+    )
+    gate = find_gate("singlets", view, {}).gate
+    assert isinstance(gate, PolygonGate)
+    (x0, low0), (x1, low1), (_, high1), _ = gate.vertices
+    low, high = low1 / x1, high1 / x1
+    assert low0 / x0 == pytest.approx(low)
+    kept = np.mean((height / area > low) & (height / area < high))
+    assert kept > 0.998
+    assert np.mean(doublet_height / doublet_area > low) < 0.001
+
+
+def test_an_empty_valley_is_cut_in_its_middle():
+    values = np.concatenate([np.full(100, 0.1), np.full(100, 0.9)]) + np.linspace(-0.01, 0.01, 200)
+    valley = deepest_valley(density(values, adjust=0.1), low=0.2, high=0.8)
+    assert valley is not None
+    assert valley[0] == pytest.approx(0.5, abs=0.05)
+
+
+@pytest.mark.parametrize(
+    ("finder", "arguments", "message"),
+    [
+        ("density_minimun", {}, "did you mean 'density_minimum'"),
+        ("density_minimum", {"bound": (0, 1)}, "did you mean 'bounds'"),
+        ("density_minimum", {}, "needs the argument 'bounds'"),
+    ],
+)
+def test_a_misspelt_finder_or_argument_is_refused_with_a_suggestion(
+    finder: str, arguments: dict[str, object], message: str
+):
+    population = Population("CD4+", "root", find=Find(finder, (CD4,), arguments))
+    with pytest.raises(TemplateError, match=message):
+        check_finders(GatingStrategy("t", "1", "t.yaml", (population,)))
+
+
+def test_every_gate_finder_is_documented(repository):
+    page = (repository / "docs" / "gating.md").read_text(encoding="utf-8")
+    assert [name for name in finder_names() if f"`{name}`" not in page] == []

@@ -1,0 +1,158 @@
+"""From events per population to values of a draw, with literal events."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from cytotrial.settings import Settings
+from cytotrial.steps.count import Draw, values_of
+from cytotrial.terms import Role, Status, Tube
+
+SETTINGS = Settings.model_validate(
+    {
+        "study": "T",
+        "fcs_dir": "fcs",
+        "sheets": {"samples": "s", "subjects": "s", "visits": "s"},
+        "panels": {
+            name: {"markers": {"CD4": ["CD4"]}, "gating": f"{name}.yaml"} for name in ("count", "treg", "th17")
+        },
+        "parameters": {
+            "CD4ABS": {"kind": "absolute", "panel": "count", "population": "CD4+"},
+            "TREGPCD4": {"kind": "percent", "panel": "treg", "population": "Treg", "of": "CD4+"},
+            "TH17PCD4": {
+                "kind": "percent", "panel": "th17", "population": "Th17", "of": "CD4+", "background": True,
+            },
+            "TREGABS": {"kind": "cross_tube", "percent": "TREGPCD4", "count": "CD4ABS"},
+            "TH17ABS": {"kind": "cross_tube", "percent": "TH17PCD4", "count": "CD4ABS"},
+            "TH17TREG": {"kind": "ratio", "numerator": "TH17ABS", "denominator": "TREGABS"},
+        },
+    }
+)  # fmt: skip
+
+
+def tube(sample_id: str, panel: str, role: Role = Role.SAMPLE) -> Tube:
+    return Tube(
+        sample_id, f"{sample_id}.fcs", panel, role, "B1", subject="S1", visit="W00", specimen="S1.W00",
+        collected="2024-01-01", beads_per_tube=50_000.0, blood_ul=50.0,
+    )  # fmt: skip
+
+
+def populations(**events: int | None) -> dict[str, dict[str, str]]:
+    return {
+        name: {
+            "events": "" if number is None else str(number),
+            "flags": "",
+            "reason": "no valley" if number is None else "",
+            "gating_version": "1.0.0",
+        }
+        for name, number in events.items()
+    }
+
+
+def draw(**changes: dict[str, dict[str, str]]) -> Draw:
+    """Worked example: 5,120 CD4+ and 10,000 beads; 507 Treg and 240 (17 unstimulated) Th17 of 20,000 CD4+."""
+    tubes = (tube("c", "count"), tube("r", "treg"), tube("s", "th17"), tube("u", "th17", Role.UNSTIMULATED))
+    gated = {
+        "c": populations(**{"CD4+": 5120, "beads": 10_000}),
+        "r": populations(**{"CD4+": 20_000, "Treg": 507}),
+        "s": populations(**{"CD4+": 20_000, "Th17": 240}),
+        "u": populations(**{"CD4+": 20_000, "Th17": 17}),
+    } | changes
+    inventory = {t.sample_id: {"status": "ok", "code": "", "message": ""} for t in tubes}
+    return Draw(tubes, gated, inventory)
+
+
+def values(of: Draw) -> dict[str, object]:
+    return {code: value for code, value in values_of(of, SETTINGS.parameters, SETTINGS.counts).items()}
+
+
+def test_a_whole_draw_gives_the_worked_example():
+    result = values_of(draw(), SETTINGS.parameters, SETTINGS.counts)
+    numbers = {code: round(value.count.value, 3) for code, value in result.items() if value.count}
+    assert numbers == {
+        "CD4ABS": 512.0, "TREGPCD4": 2.535, "TH17PCD4": 1.115, "TREGABS": 12.979, "TH17ABS": 5.709, "TH17TREG": 0.44,
+    }  # fmt: skip
+    assert {value.status for value in result.values()} == {Status.OK}
+
+
+def test_the_ratio_has_no_term_for_the_cd4_count_that_both_share():
+    # Net of background: 0.4398 [0.3732, 0.5184] from the fractions alone.
+    ratio = values_of(draw(), SETTINGS.parameters, SETTINGS.counts)["TH17TREG"].count
+    assert ratio is not None
+    assert (round(ratio.ci_low, 4), round(ratio.ci_high, 4)) == (0.3732, 0.5184)
+
+
+def test_a_rejected_treg_tube_leaves_cd4_and_th17_as_they_were():
+    whole = draw()
+    inventory = {**whole.inventory, "r": {"status": "reject", "code": "TRUNCATED", "message": "cut"}}
+    result = values_of(replace(whole, inventory=inventory), SETTINGS.parameters, SETTINGS.counts)
+    for code in ("TREGPCD4", "TREGABS", "TH17TREG"):
+        assert result[code].count is None
+        assert result[code].status is Status.NOT_DONE
+        assert "TUBE_REJECTED:TRUNCATED" in result[code].flags
+    assert result["CD4ABS"].count.value == 512.0
+    assert result["TH17ABS"].count is not None
+
+
+def test_a_gate_that_could_not_be_placed_is_a_failure_and_not_a_zero():
+    result = values_of(draw(r=populations(**{"CD4+": 20_000, "Treg": None})), SETTINGS.parameters, SETTINGS.counts)
+    assert result["TREGABS"].count is None
+    assert result["TREGABS"].status is Status.FAIL
+    assert "could not be gated: no valley" in result["TREGPCD4"].flags[0]
+
+
+def test_without_the_unstimulated_tube_the_raw_value_stands_and_is_flagged():
+    whole = draw()
+    result = values_of(replace(whole, tubes=whole.tubes[:3]), SETTINGS.parameters, SETTINGS.counts)
+    assert round(result["TH17PCD4"].count.value, 3) == 1.2
+    assert "NO_BACKGROUND" in result["TH17PCD4"].flags
+
+
+def test_a_count_tube_without_bead_lot_gives_no_count():
+    whole = draw()
+    tubes = (replace(whole.tubes[0], beads_per_tube=None), *whole.tubes[1:])
+    result = values_of(replace(whole, tubes=tubes), SETTINGS.parameters, SETTINGS.counts)
+    assert result["CD4ABS"].status is Status.FAIL
+    assert "beads_per_tube or blood_ul is empty" in result["CD4ABS"].flags[0]
+    assert result["TREGPCD4"].count is not None
+
+
+def test_few_beads_are_flagged():
+    result = values_of(draw(c=populations(**{"CD4+": 512, "beads": 999})), SETTINGS.parameters, SETTINGS.counts)
+    assert "FEW_BEADS" in result["CD4ABS"].flags
+    assert result["CD4ABS"].status is Status.WARN
+
+
+@pytest.mark.parametrize(("events", "flag"), [(19, "BELOW_LOD"), (20, "BELOW_LLOQ"), (49, "BELOW_LLOQ"), (50, None)])
+def test_limits_of_detection_and_quantitation_are_in_events(events: int, flag: str | None):
+    result = values_of(
+        draw(r=populations(**{"CD4+": 20_000, "Treg": events})), SETTINGS.parameters, SETTINGS.counts
+    )["TREGPCD4"]
+    assert [f for f in result.flags if f.startswith("BELOW")] == ([flag] if flag else [])
+
+
+def test_a_ratio_to_a_treg_count_below_quantitation_is_not_given():
+    result = values_of(draw(r=populations(**{"CD4+": 20_000, "Treg": 30})), SETTINGS.parameters, SETTINGS.counts)
+    assert result["TH17TREG"].count is None
+    assert "DENOMINATOR_BELOW_LLOQ" in result["TH17TREG"].flags
+
+
+def test_a_population_that_the_gating_does_not_have_is_named_with_those_it_has():
+    result = values_of(draw(r=populations(**{"CD4+": 20_000, "Tregs": 3})), SETTINGS.parameters, SETTINGS.counts)
+    assert "it has: CD4+, Tregs" in result["TREGPCD4"].flags[0]
+
+
+def test_of_two_tubes_of_one_kind_the_usable_one_answers_and_is_flagged():
+    whole = draw()
+    repeat = tube("r2", "treg")
+    both = replace(
+        whole,
+        tubes=(*whole.tubes, repeat),
+        populations={**whole.populations, "r2": populations(**{"CD4+": 1000, "Treg": 100})},
+        inventory={**whole.inventory, "r2": {"status": "ok", "code": "", "message": ""}},
+    )
+    result = values_of(both, SETTINGS.parameters, SETTINGS.counts)["TREGPCD4"]
+    assert result.count.value == pytest.approx(10.0)
+    assert "REPEAT_TUBES:2" in result.flags

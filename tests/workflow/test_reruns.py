@@ -1,0 +1,103 @@
+"""What reruns after a change, as real Snakemake runs: exactly the jobs that depend on it."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from tests.workflow.study import Study
+
+AFTER_GATING = ["collect", "count", "dataset", "report"]
+
+
+@pytest.fixture
+def settled(study: Study) -> Study:
+    """The study with everything made, whatever an earlier test changed."""
+    study.run()
+    return study
+
+
+def lines_of(path: Path) -> list[str]:
+    return path.read_text(encoding="utf-8").splitlines(keepends=True)
+
+
+def test_a_second_run_does_nothing(settled: Study):
+    assert settled.run() == []
+
+
+def test_changing_one_panels_gating_regates_that_panel_and_what_follows(settled: Study):
+    settled.edit("config/gating/treg.yaml", "version: ", "version: 9.")
+    jobs = settled.run()
+    gated = [job for job in jobs if job.startswith("gate ")]
+    assert gated
+    assert {job.split()[1] for job in gated} == {"treg"}
+    assert [job for job in jobs if job not in gated] == sorted(["read-gating treg", *AFTER_GATING])
+
+
+def test_changing_a_report_setting_reruns_only_the_report(settled: Study):
+    settled.edit("config/config.yaml", "gate_pictures: ", "gate_pictures: 1")
+    assert settled.run() == ["report"]
+
+
+def test_reordering_the_configuration_reruns_nothing(settled: Study):
+    path = settled.path("config", "config.yaml")
+    lines = lines_of(path)
+    lod, lloq = (next(i for i, line in enumerate(lines) if key in line) for key in ("lod_events", "lloq_events"))
+    lines[lod], lines[lloq] = lines[lloq], lines[lod]
+    path.write_text("".join(lines), encoding="utf-8")
+    assert settled.run() == []
+
+
+def test_a_limit_of_quantitation_reruns_the_counts_and_no_gate(settled: Study):
+    settled.edit("config/config.yaml", "lloq_events: 50", "lloq_events: 51")
+    assert settled.run() == ["count", "dataset", "report"]
+
+
+def test_adding_a_subject_runs_only_that_subjects_tubes_and_the_joins(settled: Study):
+    sheets = settled.path("resources", "demo", "sheets")
+    everything = {name: lines_of(sheets / name) for name in ("samples.tsv", "subjects.tsv", "clinical.tsv", "exposure.tsv")}
+    newcomer = "S002"
+    for name, lines in everything.items():
+        kept = [line for line in lines if newcomer not in line.split("\t") and newcomer not in line.split("\t")[0]]
+        (sheets / name).write_text("".join(kept), encoding="utf-8")
+    without = settled.run()
+    assert not [job for job in without if job.split()[0] in {"check-unit", "compensate", "gate"}]
+    for name, lines in everything.items():
+        (sheets / name).write_text("".join(lines), encoding="utf-8")
+    for path in settled.path("results").rglob(f"*{newcomer}*"):
+        path.unlink()
+    jobs = settled.run()
+    ours = [job for job in jobs if job.split()[0] in {"check-unit", "compensate", "gate"}]
+    assert ours == [
+        f"check-unit subject.{newcomer}",
+        *[f"gate {panel} subject.{newcomer}" for panel in ("count", "th17", "treg")],
+    ]
+    assert [job for job in jobs if job not in ours] == sorted(["inventory", *AFTER_GATING])
+
+
+def test_a_file_replaced_by_another_with_an_old_time_stamp_is_noticed(settled: Study):
+    fcs = sorted(settled.path("resources", "demo", "fcs").rglob("*.fcs"))
+    sheet = settled.path("resources", "demo", "sheets", "samples.tsv")
+    rows = [line.rstrip("\n").split("\t") for line in lines_of(sheet)]
+    header = rows[0]
+    treg = [
+        dict(zip(header, row, strict=True))
+        for row in rows[1:]
+        if "treg" in row and "sample" in row and "S001" in row and "NOT_DONE" not in row
+    ]
+    first, second = (settled.path("resources", "demo", "fcs", row["fcs"]) for row in treg[:2])
+    assert first in fcs
+    before = first.stat()
+    first.write_bytes(second.read_bytes())
+    os.utime(first, ns=(before.st_atime_ns, before.st_mtime_ns - 10**15))
+    jobs = settled.run()
+    assert "gate treg subject.S001" in jobs
+    assert not [job for job in jobs if "S002" in job]
+
+
+def test_a_file_that_was_only_touched_reruns_nothing(settled: Study):
+    for path in settled.path("resources", "demo", "fcs").rglob("*.fcs"):
+        os.utime(path)
+    assert settled.run() == []

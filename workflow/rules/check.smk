@@ -1,0 +1,29 @@
+# Every row of the sample sheet gets a status: ok, warn, reject or not_done.
+
+
+rule check_unit:
+    input:
+        fcs=lambda wildcards: raw(PLAN.units[wildcards.unit]),
+    output:
+        LAYOUT.checked("{unit}"),
+    params:
+        settings=PLAN.settings_of("check"),
+        tubes=lambda wildcards: PLAN.content_of(PLAN.units[wildcards.unit]),
+        code=code_of("check"),
+    log:
+        "logs/check/{unit}.log",
+    shell:
+        "cytotrial check-unit --config {CONFIG:q} --unit {wildcards.unit:q} 2> {log:q}"
+
+
+rule inventory:
+    input:
+        [LAYOUT.checked(unit) for unit in PLAN.units],
+    output:
+        LAYOUT.inventory,
+    params:
+        code=code_of("check"),
+    log:
+        "logs/inventory.log",
+    shell:
+        "cytotrial inventory --config {CONFIG:q} 2> {log:q}"

@@ -1,0 +1,25 @@
+# One spillover matrix per panel and batch, as text that a person can edit and hand back.
+
+
+def matrix_file(wildcards):
+    mode = PLAN.compensation(wildcards.panel)
+    return [] if mode in {"controls", "embedded"} else [mode]
+
+
+rule compensate:
+    input:
+        matrix=matrix_file,
+        checks=lambda w: checked(PLAN.tubes_for_matrix(w.panel, w.batch)),
+        fcs=lambda w: raw(PLAN.tubes_for_matrix(w.panel, w.batch)),
+    output:
+        matrix=LAYOUT.matrix("{panel}", "{batch}"),
+        quality=LAYOUT.matrix_quality("{panel}", "{batch}"),
+    params:
+        settings=lambda w: PLAN.settings_of("compensate", panel=w.panel),
+        tubes=lambda w: PLAN.content_of(PLAN.tubes_for_matrix(w.panel, w.batch)),
+        code=code_of("compensate"),
+    log:
+        "logs/compensate/{panel}.{batch}.log",
+    shell:
+        "cytotrial compensate --config {CONFIG:q} --panel {wildcards.panel:q} "
+        "--batch {wildcards.batch:q} 2> {log:q}"

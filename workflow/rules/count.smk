@@ -1,0 +1,34 @@
+# Events become cells per microlitre, and draws become visits.
+
+
+rule count:
+    input:
+        LAYOUT.inventory,
+        LAYOUT.populations,
+    output:
+        LAYOUT.specimens,
+    params:
+        settings=PLAN.settings_of("count"),
+        sheets=PLAN.sheets_of("count"),
+        code=code_of("count"),
+    log:
+        "logs/count.log",
+    shell:
+        "cytotrial count --config {CONFIG:q} 2> {log:q}"
+
+
+rule dataset:
+    input:
+        LAYOUT.specimens,
+    output:
+        LAYOUT.counts,
+        LAYOUT.counts_parquet,
+        LAYOUT.visit_wide,
+    params:
+        settings=PLAN.settings_of("dataset"),
+        sheets=PLAN.sheets_of("dataset"),
+        code=code_of("dataset"),
+    log:
+        "logs/dataset.log",
+    shell:
+        "cytotrial dataset --config {CONFIG:q} 2> {log:q}"

@@ -1,0 +1,63 @@
+# A panel's gating is read once; a job then places and applies it on one unit's tubes.
+
+
+rule read_gating:
+    input:
+        lambda w: PLAN.trial.settings.panels[w.panel].gating,
+    output:
+        LAYOUT.strategy("{panel}"),
+    params:
+        settings=lambda w: PLAN.settings_of("read_gating", panel=w.panel),
+        code=code_of("read_gating"),
+    log:
+        "logs/read_gating/{panel}.log",
+    shell:
+        "cytotrial read-gating --config {CONFIG:q} --panel {wildcards.panel:q} 2> {log:q}"
+
+
+def gated(w):
+    """A unit's tubes of a panel and the batch's controls that its gates look at."""
+    return [*PLAN.tubes_to_gate(w.panel, w.unit), *PLAN.controls_of(w.panel, w.unit)]
+
+
+def matrices(w):
+    """The matrices of the unit's batches; an embedded matrix comes with the tube itself."""
+    if PLAN.compensation(w.panel) in {"embedded", "none"}:
+        return []
+    return [LAYOUT.matrix(w.panel, batch) for batch in sorted({tube.batch for tube in gated(w)})]
+
+
+rule gate:
+    input:
+        gating=LAYOUT.strategy("{panel}"),
+        checks=lambda w: checked(gated(w)),
+        matrices=matrices,
+        fcs=lambda w: raw(gated(w)),
+    output:
+        gates=LAYOUT.unit_gates("{panel}", "{unit}"),
+        populations=LAYOUT.unit_populations("{panel}", "{unit}"),
+        pictures=LAYOUT.unit_pictures("{panel}", "{unit}"),
+    params:
+        settings=lambda w: PLAN.settings_of("gate", panel=w.panel),
+        tubes=lambda w: PLAN.content_of(gated(w)),
+        code=code_of("gate"),
+    log:
+        "logs/gate/{panel}.{unit}.log",
+    shell:
+        "cytotrial gate --config {CONFIG:q} --panel {wildcards.panel:q} "
+        "--unit {wildcards.unit:q} 2> {log:q}"
+
+
+rule collect:
+    input:
+        [LAYOUT.unit_gates(*job) for job in PLAN.gating_jobs],
+        [LAYOUT.unit_populations(*job) for job in PLAN.gating_jobs],
+    output:
+        LAYOUT.gates,
+        LAYOUT.populations,
+    params:
+        code=code_of("collect"),
+    log:
+        "logs/collect.log",
+    shell:
+        "cytotrial collect --config {CONFIG:q} 2> {log:q}"

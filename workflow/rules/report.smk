@@ -1,0 +1,22 @@
+# One self-contained page.
+
+
+rule report:
+    input:
+        LAYOUT.inventory,
+        LAYOUT.gates,
+        LAYOUT.populations,
+        LAYOUT.counts,
+        LAYOUT.visit_wide,
+        [LAYOUT.unit_pictures(*job) for job in PLAN.gating_jobs],
+        [LAYOUT.matrix_quality(panel, batch) for panel, batch in PLAN.matrices],
+    output:
+        LAYOUT.report,
+    params:
+        settings=PLAN.settings_of("report"),
+        sheets=PLAN.sheets_of("report"),
+        code=code_of("report"),
+    log:
+        "logs/report.log",
+    shell:
+        "cytotrial report --config {CONFIG:q} 2> {log:q}"
