@@ -1,0 +1,200 @@
+"""How well a spillover matrix compensates its controls: one row of figures per pair of channels."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+import numpy.typing as npt
+
+from cytotrial.errors import CompensationError
+from cytotrial.science.compensation.controls import Selection
+from cytotrial.science.compensation.estimate import residual_slopes
+from cytotrial.science.compensation.matrix import condition_number
+from cytotrial.terms import FloatArray, SpilloverMatrix
+
+Matrix = npt.NDArray[np.float64]
+
+MAX_RESIDUAL = 0.01
+"""A slope left after compensation; it moves a population of brightness 10⁴ by a negative width, 100."""
+
+MAX_DIFFERENCE = 0.05
+"""Difference to another matrix of the same tubes; two careful operators differ by this much."""
+
+MAX_WIDENING = 10.0
+"""Positives this many times as wide as the negatives hide any dim marker read in that detector."""
+
+MIN_SPILLOVER = -0.01
+"""Light cannot be negative; a slope a little below zero is noise, one beyond this is not."""
+
+
+@dataclass(frozen=True, slots=True)
+class PairQuality:
+    """The figures of one fluorochrome in one detector not its own; None where there is no control.
+
+    detector : str
+        Primary detector of the fluorochrome (row of the matrix).
+    into : str
+        Detector it spills into (column).
+    spillover : float
+        Entry of the matrix.
+    residual_slope, standard_error : float or None
+        Slope left in the compensated control (0 is perfect), and its standard error.
+    spreading : float or None
+        Spreading coefficient: width that the fluorochrome adds in `into`, per root of its brightness.
+    widening : float or None
+        Width of the compensated positives over that of the negatives, in `into`.
+    n_positive : int or None
+        Positive events of the control.
+    reference, difference : float or None
+        Entry of the matrix compared with (the file's own, as a rule), and this entry minus it.
+    flags : tuple of str
+        `residual_slope` beyond ±0.01, `widening` above 10, `spillover_above_one`, `negative_spillover` below
+        −0.01, `differs_from_reference` by more than 0.05.
+    """
+
+    detector: str
+    into: str
+    spillover: float
+    residual_slope: float | None
+    standard_error: float | None
+    spreading: float | None
+    widening: float | None
+    n_positive: int | None
+    reference: float | None
+    difference: float | None
+    flags: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class CompensationQuality:
+    """The condition number of a matrix (1 is perfect, > 10⁶ unusable) and its rows, ordered as the matrix."""
+
+    condition_number: float
+    pairs: tuple[PairQuality, ...]
+
+
+def compensation_quality(
+    matrix: SpilloverMatrix, selections: Sequence[Selection] = (), *, reference: SpilloverMatrix | None = None
+) -> CompensationQuality:
+    """Judge a spillover matrix, of whatever origin, on single-stain controls.
+
+    Parameters
+    ----------
+    matrix : SpilloverMatrix
+        One that `check_spillover` does not reject.
+    selections : sequence of Selection
+        The controls' events, in the order of `matrix.detectors`: `SpilloverEstimate.selections`. Without them
+        the figures that need controls are None.
+    reference : SpilloverMatrix, optional
+        A matrix to compare with, in any order of detectors; detectors it lacks are not compared.
+
+    Returns
+    -------
+    CompensationQuality
+
+    Raises
+    ------
+    CompensationError
+        If the controls were acquired with another number of detectors.
+    """
+    _same_detectors(matrix, selections)
+    slopes, errors = residual_slopes(selections, spillover=matrix.values, detectors=matrix.detectors)
+    spreading, widening = spreading_matrix(selections, spillover=matrix.values, detectors=matrix.detectors)
+    controls = {s.detector: s for s in selections}
+    pairs = []
+    for i, j in np.argwhere(~np.eye(len(matrix.detectors), dtype=np.bool_)):
+        detector, into = matrix.detectors[int(i)], matrix.detectors[int(j)]
+        control = controls.get(detector)
+        compared = _entry(reference, detector, into)
+        pair = PairQuality(
+            detector=detector,
+            into=into,
+            spillover=float(matrix.values[i, j]),
+            residual_slope=_where(control, slopes[i, j]),
+            standard_error=_where(control, errors[i, j]),
+            spreading=_where(control, spreading[i, j]),
+            widening=_where(control, widening[i, j]),
+            n_positive=None if control is None else control.n_positive,
+            reference=compared,
+            difference=None if compared is None else float(matrix.values[i, j]) - compared,
+            flags=(),
+        )
+        pairs.append(replace(pair, flags=_flags(pair)))
+    return CompensationQuality(condition_number(matrix), tuple(pairs))
+
+
+def spreading_matrix(
+    selections: Sequence[Selection], *, spillover: FloatArray, detectors: Sequence[str]
+) -> tuple[Matrix, Matrix]:
+    """The width each fluorochrome adds to the other detectors, and the ratio of the widths.
+
+    Parameters
+    ----------
+    selections : sequence of Selection
+    spillover : ndarray, shape (n_detectors, n_detectors)
+    detectors : sequence of str
+
+    Returns
+    -------
+    spreading : ndarray, shape (n_detectors, n_detectors), float64
+        √(w₊² − w₋²) / √ΔF after compensation, w the distance from the median to the 84th percentile of the
+        positives and of the negatives, ΔF the difference of their medians in the fluorochrome's own detector;
+        0 where the positives are no wider. Zero on the diagonal and in rows without a control.
+    widening : ndarray of the same shape
+        w₊ / w₋.
+
+    References
+    ----------
+    Nguyen R, Perfetto S, Mahnke YD, Chattopadhyay P, Roederer M. Quantifying spillover spreading for
+    comparing instrument performance and aiding in multicolor panel design. Cytometry A 2013;83:306.
+    """
+    inverse = np.linalg.inv(spillover)
+    spreading, widening = np.zeros(spillover.shape), np.zeros(spillover.shape)
+    for selection in selections:
+        row = list(detectors).index(selection.detector)
+        middle, wide = _middle_and_width(inverse.T @ selection.positive)
+        ground, narrow = _middle_and_width(inverse.T @ selection.negative)
+        brightness = max(float(middle[row] - ground[row]), np.finfo(np.float64).tiny)
+        spreading[row] = np.sqrt(np.maximum(wide**2 - narrow**2, 0.0) / brightness)
+        widening[row] = wide / np.maximum(narrow, np.finfo(np.float64).tiny)
+        spreading[row, row] = widening[row, row] = 0.0
+    return spreading, widening
+
+
+def _middle_and_width(values: Matrix) -> tuple[Matrix, Matrix]:
+    middle, upper = np.quantile(values, (0.5, 0.84), axis=1)
+    return middle, upper - middle
+
+
+def _flags(pair: PairQuality) -> tuple[str, ...]:
+    raised = {
+        "residual_slope": pair.residual_slope is not None and abs(pair.residual_slope) > MAX_RESIDUAL,
+        "widening": pair.widening is not None and pair.widening > MAX_WIDENING,
+        "spillover_above_one": pair.spillover > 1,
+        "negative_spillover": pair.spillover < MIN_SPILLOVER,
+        "differs_from_reference": pair.difference is not None and abs(pair.difference) > MAX_DIFFERENCE,
+    }
+    return tuple(name for name, is_raised in raised.items() if is_raised)
+
+
+def _where(control: Selection | None, value: float) -> float | None:
+    return None if control is None else float(value)
+
+
+def _entry(matrix: SpilloverMatrix | None, row: str, column: str) -> float | None:
+    if matrix is None or row not in matrix.detectors or column not in matrix.detectors:
+        return None
+    return float(matrix.values[matrix.detectors.index(row), matrix.detectors.index(column)])
+
+
+def _same_detectors(matrix: SpilloverMatrix, selections: Sequence[Selection]) -> None:
+    for selection in selections:
+        if len(selection.positive) != len(matrix.detectors) or selection.detector not in matrix.detectors:
+            names = ", ".join(matrix.detectors)
+            raise CompensationError(
+                f"control {selection.name!r} for {selection.detector!r} has {len(selection.positive)} "
+                f"detectors, the matrix {len(matrix.detectors)} ({names}); the same were expected.",
+                hint="Give the matrix every detector of the panel.",
+            )
