@@ -1,0 +1,201 @@
+"""The listings of the page: every tube, value, population and draw that a reader may ask about."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from cytotrial.report.layout import Group, Row, Table, as_texts, distinct, spaced
+from cytotrial.report.tables import PRIVATE, ReportTables, measured, rows_of
+from cytotrial.report.text import DASH, number, short, unit_label, whole
+from cytotrial.terms import Outcome, Status
+
+_VALUE_COLUMNS = (
+    *("Subject", "Visit", "Specimen", "Tubes", "Parameter", "Status", "Reasons", "Class"),
+    *("Gating version", "In T1", "Value", "Unit", "Events", "Parent events", "CV %"),
+)
+_MAPPING_COLUMNS = (
+    *("Subject", "Visit in the sheet", "Specimen", "Collected", "Window holding the day", "In window"),
+    *("In T1", "Study day", "Target day", "Difference, days", "Window"),
+)
+
+
+def rejected_tubes(inventory: pd.DataFrame) -> Table:
+    """L1a: every tube that is not simply ok, with code and message."""
+    shown = inventory[inventory["status"] != Outcome.OK.value]
+    order = shown["status"].map({Outcome.REJECT.value: 0, Outcome.WARN.value: 1}).fillna(2)
+    shown = shown.assign(order=order).sort_values(["order", "sample_id"], kind="stable")
+    extra = [key for key in ("subject", "visit", "panel", "role", "batch") if key in shown.columns]
+    columns = ["sample_id", *extra, "status", "code", "message"]
+    return _listing("l1-tubes", "L1a Tubes rejected, warned about or not done", shown, columns)
+
+
+def flagged_values(tables: ReportTables) -> Table:
+    """L1b: every value with a flag or a status other than OK; the missing values of a draw share a row."""
+    order = {visit: place for place, visit in enumerate(tables.visits["visit"])}
+    counts = tables.counts
+    missing = counts["value"].isna()
+    flagged = counts[~missing & (counts["status"].ne(Status.OK.value) | counts["flags"].ne(""))]
+    rows = [*_rows_missing(counts[missing]), *(_flagged_row(row, tables) for row in rows_of(flagged))]
+    rows.sort(key=lambda row: (row[0], order.get(row[1], len(order)), row))
+    return Table(
+        id="l1-values",
+        caption="L1b Flagged and missing values",
+        columns=_VALUE_COLUMNS,
+        groups=(Group("", tuple(rows)),),
+        texts=10,
+        notes=(
+            f"Class: not detected below {tables.lod_events} events, detected but not quantifiable below "
+            f"{tables.lloq_events} events, else quantifiable. CV: counting error only.",
+        ),
+    )
+
+
+def _rows_missing(missing: pd.DataFrame) -> list[Row]:
+    keys = ["subject", "visit", "specimen", "sample_ids", "status", "flags", "gating_version"]
+    return [
+        (
+            *(subject, visit, specimen, spaced(tubes), distinct(part["parameter"]), status, spaced(flags)),
+            *("", version, "no", DASH, "", DASH, DASH, DASH),
+        )
+        for key, part in missing.groupby(keys, sort=True)
+        for subject, visit, specimen, tubes, status, flags, version in [as_texts(key)]
+    ]
+
+
+def _flagged_row(row: Any, tables: ReportTables) -> Row:
+    return (
+        *(row.subject, row.visit, row.specimen, spaced(row.sample_ids), row.parameter, row.status),
+        *(spaced(row.flags), _detection(row.events, tables), row.gating_version),
+        "yes" if row.analysis == "Y" else "no",
+        *(short(row.value), unit_label(row.unit), whole(row.events), whole(row.parent_events)),
+        number(row.cv_percent, 1),
+    )
+
+
+def _detection(events: float, tables: ReportTables) -> str:
+    if not np.isfinite(events):
+        return ""
+    if events < tables.lod_events:
+        return "not detected"
+    return "detected, not quantifiable" if events < tables.lloq_events else "quantifiable"
+
+
+def flagged_populations(populations: pd.DataFrame) -> Table:
+    """L1c: every population of a tube that was flagged when it was gated."""
+    shown = populations[populations["flags"].ne("") | ~populations["status"].str.upper().isin(["OK", ""])]
+    shown = shown.sort_values(["sample_id"], kind="stable")
+    extra = [key for key in ("subject", "visit", "panel", "role") if key in shown.columns]
+    columns = ["sample_id", *extra, "population", "parent", "status", "flags"]
+    numbers = ["events", "parent_events", "percent_of_parent"]
+    return _listing("l1-populations", "L1c Flagged populations", shown, columns, numbers)
+
+
+def overrides(gates: pd.DataFrame) -> Table:
+    """L2: every gate that was placed by hand."""
+    shown = gates[gates["origin"] == "override"].sort_values(["sample_id", "population"], kind="stable")
+    columns = [
+        key for key in ("sample_id", "population", "gate", "control", "confidence") if key in shown.columns
+    ]
+    return _listing("l2", "L2 Gates placed by hand", shown, columns)
+
+
+def gate_origins(gates: pd.DataFrame) -> Table:
+    """Where the gates of each population come from."""
+    names = ("template", "control", "reference", "override")
+    rows = [
+        (str(population), *(str(int((part["origin"] == name).sum())) for name in names), str(len(part)))
+        for population, part in gates.groupby("population", sort=False)
+    ]
+    columns = ("Population", *names, "tubes")
+    return Table("origins", "Origin of the gates, tubes", columns, (Group("", tuple(rows)),), texts=1)
+
+
+def visit_mapping(tables: ReportTables) -> Table:
+    """L3: every draw, its nominal visit, its study day and the window."""
+    columns = ["subject", "visit", "specimen", "collected", "study_day"]
+    draws = tables.counts[columns].assign(used=tables.counts["analysis"].eq("Y"))
+    used = draws.groupby(columns, sort=True, dropna=False)["used"].any().reset_index()
+    used = used.assign(order=used["visit"].map({visit: i for i, visit in enumerate(tables.visits["visit"])}))
+    used = used.sort_values(["subject", "order", "study_day"], kind="stable")
+    windows = {row.visit: row for row in rows_of(tables.visits)}
+    rows = [_mapped_row(row, windows, tables.visits) for row in rows_of(used)]
+    return Table(
+        id="l3",
+        caption="L3 Visit mapping",
+        columns=_MAPPING_COLUMNS,
+        groups=(Group("", tuple(rows)),),
+        texts=7,
+    )
+
+
+def _mapped_row(row: Any, windows: dict[Any, Any], visits: pd.DataFrame) -> Row:
+    nominal, holding = windows.get(row.visit), _visit_of_day(row.study_day, visits)
+    inside, target, window = "", float("nan"), ""
+    if nominal is not None:
+        target, window = float(nominal.target_day), f"{_end(nominal.first_day)} to {_end(nominal.last_day)}"
+        if np.isfinite(row.study_day):
+            inside = "yes" if holding == row.visit else "NO"
+    return (
+        *(row.subject, row.visit, row.specimen, row.collected, holding, inside, "yes" if row.used else "no"),
+        *(whole(row.study_day), whole(target), whole(row.study_day - target), window),
+    )
+
+
+def _visit_of_day(day: float, visits: pd.DataFrame) -> str:
+    """The visit whose window holds a study day; empty if none does."""
+    low, high = visits["first_day"].fillna(-np.inf), visits["last_day"].fillna(np.inf)
+    holding = visits.loc[(low <= day) & (day <= high), "visit"]
+    return str(holding.iloc[0]) if len(holding) else ""
+
+
+def _end(day: float) -> str:
+    return whole(day) if np.isfinite(day) else "open"
+
+
+def values_by_visit(tables: ReportTables) -> Table:
+    """L4: the values of every subject and visit, as in visit_wide."""
+    order = {visit: place for place, visit in enumerate(tables.visits["visit"])}
+    wide = tables.visit_wide
+    wide = wide.assign(order=wide["visit"].map(order).fillna(len(order)))
+    wide = wide.sort_values(["subject", "order"], kind="stable").drop(columns="order")
+    rest = [column for column in wide.columns if column not in ("subject", "visit", "study")]
+    return _listing("l4", "L4 Values by subject and visit", wide, ["subject", "visit"], rest)
+
+
+def plain_table(name: str, caption: str, frame: pd.DataFrame) -> Table:
+    """Any table as it is; words left, numbers with four digits."""
+    frame = measured(frame)
+    texts = [column for column in frame.columns if not pd.api.types.is_numeric_dtype(frame[column])]
+    return _listing(name, caption, frame, texts, [column for column in frame.columns if column not in texts])
+
+
+def spillover_table(name: str, matrix: pd.DataFrame) -> Table:
+    """A spillover matrix in per cent, rows fluorochromes, columns detectors."""
+    rows = [
+        (str(label), *(f"{100 * float(value):.2f}" for value in values))
+        for label, values in zip(matrix.index, matrix.to_numpy(), strict=True)
+    ]
+    columns = ("Fluorochrome \\ detector", *map(str, matrix.columns))
+    return Table("", f"Spillover matrix, {name}, per cent", columns, (Group("", tuple(rows)),), texts=1)
+
+
+def _listing(
+    name: str, caption: str, frame: pd.DataFrame, texts: Sequence[str], numbers: Sequence[str] = ()
+) -> Table:
+    texts = [column for column in texts if str(column).lower() not in PRIVATE]
+    numbers = [column for column in numbers if str(column).lower() not in PRIVATE]
+    shown = [*texts, *numbers]
+    rows = [tuple(map(_plain, row)) for row in frame[shown].itertuples(index=False, name=None)]
+    heads = [str(column).replace("_", " ") for column in shown]
+    columns = tuple(head[:1].upper() + head[1:] if head.islower() else head for head in heads)
+    return Table(name, caption, columns, (Group("", tuple(rows)),), texts=len(texts))
+
+
+def _plain(value: Any) -> str:
+    if isinstance(value, (int, float, np.integer, np.floating)) and not isinstance(value, bool):
+        return short(float(value)) if np.isfinite(value) else ""
+    return "" if pd.isna(value) else spaced(str(value))
