@@ -58,9 +58,13 @@ def demo(folder: Path, subjects: int, events: int, seed: int, labels: bool) -> N
     Example:
       cytotrial demo resources/demo
     """
-    from cytotrial.steps.example import write_example
+    from cytotrial.demo import write_demo
+    from cytotrial.steps.example import write_configuration
 
-    click.echo(write_example(folder, subjects=subjects, events=events, seed=seed, labels=labels))
+    made = write_demo(folder, subjects=subjects, events=events, seed=seed, labels=labels)
+    click.echo(f"{made.subjects} subjects, {made.tubes} tubes, {made.n_bytes / 1e6:.0f} MB in {folder}")
+    if config := write_configuration(folder):
+        click.echo(f"run it: snakemake --configfile {config}")
 
 
 @cli.command()

@@ -110,7 +110,7 @@ def _wide(
         specimen = row["specimen"] if row["visit"] == UNSCHEDULED else ""
         line = wide.setdefault(
             (row["subject"], row["visit"], specimen),
-            dict.fromkeys([*_WIDE_KEYS, *parameters, *map(_column, tests)])
+            dict.fromkeys([*_WIDE_KEYS, *parameters, *map(column_of, tests)])
             | {"study": row["study"], "subject": row["subject"], "visit": row["visit"]},
         )
         line["visit_num"] = numbers.get(str(row["visit"]))
@@ -118,11 +118,11 @@ def _wide(
             line |= {key: row[key] for key in ("specimen", "collected", "study_day")}
         line[str(row["parameter"])] = float(str(row["value"])) if row["value"] not in {"", None} else None
         for test in tests:
-            line[_column(test)] = nearest.get((str(row["subject"]), str(row["visit"]), test))
+            line[column_of(test)] = nearest.get((str(row["subject"]), str(row["visit"]), test))
     return list(wide.values())
 
 
-def _column(test: str) -> str:
+def column_of(test: str) -> str:
     """A clinical test as a column name: upper case, letters, digits and underscores."""
     return re.sub(r"[^A-Z0-9]+", "_", test.upper()).strip("_")
 

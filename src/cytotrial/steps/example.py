@@ -1,29 +1,26 @@
-"""Write the simulated trial into a folder, with a configuration that runs on it."""
+"""The configuration that runs on a simulated trial in any folder."""
 
 from __future__ import annotations
 
 import re
 from pathlib import Path
 
-from cytotrial.demo import write_demo
 from cytotrial.files.whole import write_text
 
 EMBEDDED = Path("config/config.yaml")
-"""The configuration that every user copies; the demo's is made from it."""
+"""The configuration that every user copies; a demo's is made from it."""
 
 
-def write_example(folder: Path, *, subjects: int, events: int, seed: int, labels: bool) -> str:
-    """Write the trial and `config.yaml`; say in a few lines what was made.
+def write_configuration(folder: Path) -> Path | None:
+    """Write `config.yaml` into a demo's folder; None where no embedded configuration is at hand.
 
     The gating templates stay where they are, below config/gating.
     """
-    made = write_demo(folder, subjects=subjects, events=events, seed=seed, labels=labels)
+    if not EMBEDDED.exists():
+        return None
     config = folder / "config.yaml"
-    lines = [f"{made.n_subjects} subjects, {made.n_tubes} tubes, {made.n_bytes / 1e6:.0f} MB in {folder}"]
-    if EMBEDDED.exists():
-        write_text(config, configuration_for(EMBEDDED.read_text(encoding="utf-8"), folder))
-        lines.append(f"run it: snakemake --configfile {config}")
-    return "\n".join(lines)
+    write_text(config, configuration_for(EMBEDDED.read_text(encoding="utf-8"), folder))
+    return config
 
 
 def configuration_for(embedded: str, folder: Path) -> str:
