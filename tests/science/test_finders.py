@@ -88,16 +88,37 @@ def test_the_landmark_cut_moves_and_stretches_with_staining():
     cd25 = np.concatenate([rng.normal(0.3, 0.03, n), rng.normal(0.8, 0.03, n_treg)])
     cd127 = np.concatenate([rng.normal(0.7, 0.05, n), rng.normal(0.3, 0.05, n_treg)])
     dimensions = (Dimension("FOXP3"), Dimension("CD25"), Dimension("CD127"))
-    plain = cut("landmark_fraction", View(dimensions, (foxp3, cd25, cd127)), fraction=0.5)
-    stretched = cut("landmark_fraction", View(dimensions, (1.1 * foxp3 + 0.05, cd25, cd127)), fraction=0.5)
+    sides = ("high", "low")
+    plain = cut("landmark_fraction", View(dimensions, (foxp3, cd25, cd127)), fraction=0.5, landmarks=sides)
+    stretched = cut("landmark_fraction", View(dimensions, (1.1 * foxp3 + 0.05, cd25, cd127)), fraction=0.5, landmarks=sides)
     assert plain == pytest.approx(0.45, abs=0.01)
     assert stretched == pytest.approx(1.1 * plain + 0.05, abs=1e-9)
 
 
 def test_landmarks_need_enough_events():
     values = tuple(np.linspace(0, 1, 100) for _ in range(3))
-    with pytest.raises(GateError, match="needs 20"):
-        find_gate("landmark_fraction", View((CD4, CD4, CD4), values), {"fraction": 0.5})
+    with pytest.raises(GateError, match="needs 400"):
+        find_gate(
+            "landmark_fraction", View((CD4, CD4, CD4), values), {"fraction": 0.5, "landmarks": ("high", "low")}
+        )
+
+
+def test_cd127_is_cut_below_for_it_is_low_on_regulatory_cells():
+    rng = np.random.default_rng(6)
+    cd127 = np.concatenate([rng.normal(0.7, 0.03, 10_000), rng.normal(0.3, 0.03, 500)])
+    cd25 = np.concatenate([rng.normal(0.3, 0.03, 10_000), rng.normal(0.8, 0.03, 500)])
+    view = View((Dimension("CD127"), Dimension("CD25")), (cd127, cd25))
+    gate = find_gate("landmark_fraction", view, {"fraction": 0.5, "landmarks": ("high",), "keep": "below"}).gate
+    assert gate.high[0] == pytest.approx(0.5, abs=0.01)
+
+
+def test_a_marker_that_is_not_in_the_tube_gives_no_landmarks():
+    rng = np.random.default_rng(7)
+    noise = rng.normal(0.2, 0.03, 10_000)
+    cd25 = np.concatenate([rng.normal(0.3, 0.03, 9500), rng.normal(0.8, 0.03, 500)])
+    falling = noise - 0.1 * (cd25 > 0.5)
+    with pytest.raises(GateError, match="wrong side"):
+        find_gate("landmark_fraction", View((CD4, CD4), (falling, cd25)), {"fraction": 0.5, "landmarks": ("high",)})
 
 
 def test_singlets_are_kept_and_doublets_are_not():

@@ -14,7 +14,7 @@ import numpy as np
 
 from cytotrial.errors import GateError
 from cytotrial.science.finders import View, find_gate, threshold
-from cytotrial.science.gates import TubeEvents, contains
+from cytotrial.science.gates import TubeEvents, combine, contains, operands
 from cytotrial.terms import (
     ROOT,
     BoolArray,
@@ -139,7 +139,7 @@ def _place(
     controls: Mapping[ControlKey, Sequence[GatedTube]],
     borrowed: Mapping[str, PlacedGate],
 ) -> PlacedGate:
-    for needed in (population.parent, *_operands(population)):
+    for needed in (population.parent, *(operands(population.gate) if population.gate else ())):
         if needed not in masks:
             raise GateError(f"population {needed} is not there: {missing.get(needed, 'it was not gated')}")
     if population.from_sample and population.name in borrowed:
@@ -148,11 +148,6 @@ def _place(
         assert population.gate is not None
         return PlacedGate(population.name, population.parent, on_channels(population.gate, tube.channels))
     return _found(population, population.find, tube, masks, controls)
-
-
-def _operands(population: Population) -> tuple[str, ...]:
-    gate = population.gate
-    return tuple(name for name, _ in gate.operands) if isinstance(gate, BooleanGate) else ()
 
 
 def _found(
@@ -211,13 +206,7 @@ def _values(tube: StainedTube, dimensions: Sequence[Dimension], mask: BoolArray)
 
 
 def _inside(gate: Gate, tube: StainedTube, masks: Mapping[str, BoolArray]) -> BoolArray:
-    if not isinstance(gate, BooleanGate):
-        return contains(gate, tube.events)
-    parts = [~masks[name] if complement else masks[name] for name, complement in gate.operands]
-    if gate.operator == "not":
-        return ~parts[0]
-    combine = np.logical_and if gate.operator == "and" else np.logical_or
-    return np.asarray(combine.reduce(parts))
+    return combine(gate, masks) if isinstance(gate, BooleanGate) else contains(gate, tube.events)
 
 
 def on_channel(dimension: Dimension, channels: Mapping[str, str]) -> Dimension:

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from cytotrial.files.fcs import FcsReport, inspect_fcs
+from cytotrial.files.fcs import FcsReport, examine_fcs
 from cytotrial.files.fingerprints import sha256_of
 from cytotrial.files.spillover import already_compensated
 from cytotrial.files.tables import Row, cell, concatenate, write_table
@@ -37,7 +37,7 @@ def check_tube(plan: Plan, tube: Tube) -> Row:
     if tube.status == "NOT_DONE":
         return _row(tube, Outcome.NOT_DONE, "NOT_DONE", tube.reason_not_done)
     path = plan.path_of(tube)
-    report = inspect_fcs(path, root=Path(plan.trial.settings.fcs_dir))
+    report = examine_fcs(path, root=Path(plan.trial.settings.fcs_dir))
     digest = sha256_of(path) if report.header else ""
     findings = [
         *_of_file(report, plan.trial.settings.panels[tube.panel], tube),
