@@ -45,7 +45,7 @@ def cli() -> None:
 
 @cli.command()
 @click.argument("folder", type=click.Path(path_type=Path, file_okay=False))
-@click.option("--subjects", default=12, show_default=True, type=click.IntRange(1, 999), help="Subjects of the cohort.")
+@click.option("--subjects", default=12, show_default=True, type=click.IntRange(1, 899), help="Subjects of the cohort.")
 @click.option(
     "--events", default=20_000, show_default=True, type=click.IntRange(500, 2_000_000), help="Events of a sample tube."
 )

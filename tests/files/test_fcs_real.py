@@ -1,4 +1,4 @@
-"""Real files of many cytometers: the same values as FlowIO, and odd formats read right or refused with a reason."""
+"""Real files of many cytometers: the values of FlowIO; odd formats read right or refused with a reason."""
 
 from __future__ import annotations
 

@@ -117,7 +117,7 @@ class _Population(_Model):
 
 class _Template(_Model):
     version: Annotated[str, Field(pattern=r"^[0-9]+(\.[0-9]+){0,2}([-+.][A-Za-z0-9.]+)?$")]
-    name: Name | None = None
+    name: Annotated[str, Field(min_length=1, max_length=100)] | None = None
     scales: _Scales = Field(default_factory=_Scales)
     populations: list[_Population] = Field(min_length=1, max_length=MAX_POPULATIONS)
 

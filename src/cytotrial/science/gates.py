@@ -334,7 +334,7 @@ def _in_polygon(gate: PolygonGate, events: TubeEvents) -> BoolArray:
     x, y = gate.dimensions
     grid = _grid(gate.vertices, (_slack(x, gate.vertices, 0), _slack(y, gate.vertices, 1)))
     cells = grid.look_up(events.axis(x), events.axis(y))
-    inside = cells == _INSIDE
+    inside = np.asarray(cells == _INSIDE)
     unsure = np.flatnonzero(cells == _NEAR_AN_EDGE)
     if unsure.size:
         inside[unsure] = _points_in_polygon(

@@ -224,4 +224,4 @@ def code_of(rule: str) -> str:
 
 
 def _sources(path: Path) -> list[Path]:
-    return sorted(path.rglob("*.py")) if path.is_dir() else [path]
+    return sorted(path.rglob("*.py")) if path.is_dir() else [path] if path.exists() else []

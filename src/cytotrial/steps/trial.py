@@ -258,7 +258,7 @@ def _draws_that_lack_tubes(settings: Settings, tubes: Iterable[Tube]) -> Iterato
     for specimen in sorted(draws):
         for (panel, role), codes in needed.items():
             if (panel, role) not in draws[specimen]:
-                yield f"specimen {specimen}: no row for its {panel} tube ({role}), needed by {', '.join(codes)}"
+                yield f"specimen {specimen}: no row for a {panel} {role} tube, needed by {', '.join(codes)}"
 
 
 def _count_tubes_that_lack_numbers(settings: Settings, samples: SheetResult[Tube]) -> Iterator[str]:

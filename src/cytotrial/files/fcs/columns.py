@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections import Counter
 from dataclasses import dataclass
 
@@ -126,7 +127,7 @@ def parse_channels(keywords: Keywords, notes: Notes) -> tuple[Channel, ...] | No
     channels = tuple(
         Channel(keywords.values[f"$P{n}N"], keywords.get(f"$P{n}S") or "", n - 1) for n in range(1, par + 1)
     )
-    checks = (_names_are_filled, _names_are_unique, _time_is_unique)
+    checks = (_names_are_filled, _names_are_visible, _names_are_unique, _time_is_unique)
     return channels if all(check(channels, notes) for check in checks) else None
 
 
@@ -205,6 +206,20 @@ def _names_are_filled(channels: tuple[Channel, ...], notes: Notes) -> bool:
     return not empty
 
 
+def _names_are_visible(channels: tuple[Channel, ...], notes: Notes) -> bool:
+    """Control and direction-changing characters would reach every table that names a channel."""
+    hidden = [channel for channel in channels if any(unicodedata.category(c)[0] == "C" for c in channel.name)]
+    if hidden:
+        where = [f"$P{channel.index + 1}N" for channel in hidden]
+        notes.reject(
+            "NAME_NOT_PRINTABLE",
+            where[0],
+            f"the name ($PnN) in {some(where)} holds control characters",
+            seen=hidden[0].name,
+        )
+    return not hidden
+
+
 def _time_is_unique(channels: tuple[Channel, ...], notes: Notes) -> bool:
     """The time channel is found by name in any case, so there can be one only."""
     times = [f"$P{channel.index + 1}N" for channel in channels if _is_time(channel)]
@@ -223,11 +238,6 @@ def check_names(channels: tuple[Channel, ...], notes: Notes) -> None:
     """Warn about names and labels that break matrices, file names or the eye of the reader."""
     checks = (
         ("NAME_UNSAFE", _is_unsafe, "holds characters that break matrices, commands or file names"),
-        (
-            "NAME_NOT_PRINTABLE",
-            lambda name: not name.isprintable(),
-            "holds characters that cannot be printed",
-        ),
         ("NAME_LONG", lambda name: len(name) > NAME_LIMIT, f"is longer than {NAME_LIMIT} characters"),
         ("NAME_PADDED", lambda name: name != name.strip(), "has blanks around it, which were kept"),
     )

@@ -51,8 +51,8 @@ def inspect_fcs(path: Path, *, root: Path | None = None, today: date | None = No
     Returns
     -------
     FcsReport
-        Never raises for what is in the file or at the path; memory stays below the size of TEXT
-        (20 MB at most) times ten.
+        Never raises for what is in the file or at the path. Memory stays below 50 MB and ten times the
+        size of TEXT, which may be 20 MB.
 
     References
     ----------

@@ -20,6 +20,9 @@ STANDARD = re.compile(
 BLANKED_OUT = re.compile(r"\s*|[xX*]{3,}")
 """A value that is nothing, or what programs that remove identities put in place of a value."""
 
+MAX_DELIMITERS = 400_000
+"""More keywords than any file has; it keeps the memory for TEXT in proportion."""
+
 MATRIX_KEYWORDS = ("$SPILLOVER", "SPILLOVER", "$SPILL", "SPILL", "$COMP")
 
 
@@ -100,6 +103,9 @@ def ends_with_delimiter(segment: bytes) -> bool:
 
 def _tokens(segment: bytes, delimiter: bytes, notes: Notes, name: str) -> Tokens | None:
     body = _without_tail(segment[1:], delimiter)
+    if body.count(delimiter) > MAX_DELIMITERS:
+        notes.reject("TEXT_TOO_LONG", name, f"{name} holds more than {MAX_DELIMITERS} delimiters")
+        return None
     tokens = _split_escaped(body, delimiter)
     slip = _first_slip(tokens.parts, delimiter)
     if slip is not None and delimiter * 2 in body:
