@@ -423,7 +423,7 @@ class TestContradictions:
         begin, end = int(content[26:34]), int(content[34:42])
         shifted = content[:26] + f"{begin + 384:8d}{end + 384:8d}".encode() + content[42:] + bytes(384)
         report = inspect_fcs(save(shifted), today=TODAY)
-        assert codes(report) == ["TOT_MISMATCH"]
+        assert codes(report) == ["DATA_PLACE_UNDECIDED"]
 
     def test_an_end_that_is_one_byte_too_far_is_corrected(self, save):
         content = fcs_bytes()
@@ -506,7 +506,9 @@ class TestContradictions:
     def test_a_second_data_set_is_refused_if_announced_and_reported_if_hidden(self, save):
         first = fcs_bytes(changes={"$NEXTDATA": "00000000"})
         told = first.replace(b"$NEXTDATA/00000000", b"$NEXTDATA/%08d" % len(first)) + fcs_bytes()
-        assert codes(inspect_fcs(save(told), today=TODAY)) == ["SEVERAL_DATA_SETS"]
+        report = inspect_fcs(save(told), today=TODAY)
+        assert codes(report) == ["SEVERAL_DATA_SETS"]
+        assert "holds 2 data sets" in lines(report)
         assert codes(inspect_fcs(save(first + fcs_bytes()), today=TODAY)) == ["SECOND_DATA_SET"]
 
 
@@ -725,4 +727,5 @@ class TestPaths:
         report = inspect(changes={"$TOT": "2_4"})
         line = finding_line(report.findings[0], file=report.file, sample_id="S1")
         assert line.startswith("REJECT TOT_INVALID sample=S1 file=tube.fcs keyword=$TOT='2_4': ")
+        assert ", expected 0 or more. " in line
         assert line.endswith("Remedy: Export the file again from the instrument software.")

@@ -22,8 +22,8 @@ from cytotrial.files.sheets import (
 from cytotrial.files.sheets.cells import iso_date, measurement, number, same_name
 from cytotrial.terms import Outcome, Role, Tube
 
-HEADER = "sample_id fcs panel role subject visit collected batch".split()
-ROW = "T1 a.fcs treg sample S001 W00 2024-01-08 B01".split()
+HEADER = ["sample_id", "fcs", "panel", "role", "subject", "visit", "collected", "batch"]
+ROW = ["T1", "a.fcs", "treg", "sample", "S001", "W00", "2024-01-08", "B01"]
 
 
 def sheet(folder: Path, *rows: list[str], header: list[str] | None = None, name: str = "samples.tsv") -> Path:
@@ -140,8 +140,8 @@ def test_the_header_must_be_exact_and_near_misses_are_named(tmp_path: Path) -> N
         'line 1, column Sample_ID : must be named "sample_id" exactly (case and blanks count); rename it',
         'line 1, column subjct: must be named "subject" exactly (case and blanks count); rename it',
         "line 1, column batch: is there twice; keep one of them",
-        'line 1, column fcs: is missing; is "fsc" meant? Then rename it; the sheet has Sample_ID , fsc, panel, role, '
-        "subjct, visit, collected, batch, batch, note",
+        'line 1, column fcs: is missing; is "fsc" meant? Then rename it; the sheet has Sample_ID , fsc, '
+        "panel, role, subjct, visit, collected, batch, batch, note",
     ]
 
 
@@ -162,8 +162,8 @@ def test_short_long_and_empty_rows_and_open_quotes_are_found_and_nothing_shifts(
 
 @pytest.mark.parametrize(
     "name",
-    ["../evil", "S 1", "S001 ", "-S1", "S1.", "a..b", "S/1", "S;x", "$(x)", "`x`", "S\u202e1", "é", "CON", "nul.1",
-     "x" * 65, "{{7}}", "=1+1", "+1", "S*", "'S1"],
+    ["../evil", "S 1", "S001 ", "-S1", "S1.", "a..b", "S/1", "S;x", "$(x)", "`x`", "S\u202e1", "é", "CON",
+     "nul.1", "x" * 65, "{{7}}", "=1+1", "+1", "S*", "'S1"],
 )  # fmt: skip
 @pytest.mark.parametrize("column", ["sample_id", "subject", "batch", "panel"])
 def test_a_name_that_could_act_on_a_file_system_or_a_shell_is_no_id(
@@ -182,10 +182,11 @@ def test_a_value_is_shown_escaped_and_cut(tmp_path: Path) -> None:
 def test_ids_are_unique_also_where_only_case_or_leading_zeros_differ(tmp_path: Path) -> None:
     names = ["T1", "T1", "t1", "001", "1"]
     rows = [changed(sample_id=name, fcs=f"{number}.fcs") for number, name in enumerate(names)]
+    differs = "in case, blanks or leading zeros only; choose another"
     assert told(read_samples(sheet(tmp_path, *rows))) == [
         'line 3, column sample_id: "T1" is on line 2 too; every row needs its own',
-        'line 4, column sample_id: "t1" differs from line 2 in case, blanks or leading zeros only; choose another',
-        'line 6, column sample_id: "1" differs from line 5 in case, blanks or leading zeros only; choose another',
+        f'line 4, column sample_id: "t1" differs from line 2 {differs}',
+        f'line 6, column sample_id: "1" differs from line 5 {differs}',
     ]
     assert same_name("1E5") != same_name("100000")
 
@@ -411,7 +412,7 @@ def test_a_text_file_named_as_a_workbook_is_refused(tmp_path: Path) -> None:
 
 
 def test_subjects_are_read_and_their_columns_checked(tmp_path: Path) -> None:
-    header = "subject first_dose sex age site arm".split()
+    header = ["subject", "first_dose", "sex", "age", "site", "arm"]
     rows = [
         ["S001", "2024-01-08", "F", "36", "01", "IL-2"],
         ["S002", "", "", "", "", ""],
@@ -419,14 +420,12 @@ def test_subjects_are_read_and_their_columns_checked(tmp_path: Path) -> None:
     ]
     result = read_subjects(sheet(tmp_path, *rows, header=header))
     assert (result.rows[0].age, result.rows[0].site, result.rows[1].first_dose) == ("36", "01", "")
-    assert [(problem.line, problem.column) for problem in result.problems] == [
-        (4, "subject"), (4, "first_dose"), (4, "sex"), (4, "age"),
-    ] or {(problem.line, problem.column) for problem in result.problems} == {
+    assert {(problem.line, problem.column) for problem in result.problems} == {
         (4, "subject"), (4, "first_dose"), (4, "sex"), (4, "age"),
     }  # fmt: skip
 
 
-VISITS = "visit visit_num target_day first_day last_day baseline".split()
+VISITS = ["visit", "visit_num", "target_day", "first_day", "last_day", "baseline"]
 
 
 def visits(folder: Path, *rows: str) -> list[str]:
@@ -435,11 +434,9 @@ def visits(folder: Path, *rows: str) -> list[str]:
 
 
 def test_windows_follow_each_other_over_the_day_that_does_not_exist(tmp_path: Path) -> None:
-    # Study days go ..., -2, -1, 1, 2, ...: the window that ends on day -1 is followed by one that begins on day 1.
-    path = sheet(
-        tmp_path, ["SCR", "0", "-7", "", "-1", ""], ["W00", "1", "1", "1", "1", "Y"], ["W04", "2.1", "29", "2", "", "N"],
-        header=VISITS,
-    )  # fmt: skip
+    # Study days go -2, -1, 1, 2: the window that ends on day -1 is followed by one that begins on day 1.
+    rows = ["SCR|0|-7||-1|", "W00|1|1|1|1|Y", "W04|2.1|29|2||N"]
+    path = sheet(tmp_path, *(row.split("|") for row in rows), header=VISITS)
     result = read_visits(path)
     assert result.problems == ()
     assert [(row.visit_num, row.first_day, row.last_day, row.baseline) for row in result.rows] == [
@@ -488,7 +485,7 @@ def test_visits_that_leave_doubt_are_refused(tmp_path: Path, rows: list[str], re
 
 
 def test_blood_counts_give_lymphocytes_or_what_they_are_made_from(tmp_path: Path) -> None:
-    header = "specimen lymphocytes_10e9_per_l wbc_10e9_per_l lymphocyte_percent collected".split()
+    header = ["specimen", "lymphocytes_10e9_per_l", "wbc_10e9_per_l", "lymphocyte_percent", "collected"]
     rows = [
         ["D1", "1.25", "", "", ""],
         ["D2", "", "5.1", "25", "2024-01-08"],
@@ -509,7 +506,7 @@ def test_blood_counts_give_lymphocytes_or_what_they_are_made_from(tmp_path: Path
 
 def test_clinical_values_are_numbers_limits_or_words(tmp_path: Path) -> None:
     assert [measurement(cell) for cell in ("12.5", "<10", "NEGATIVE")] == [12.5, "<10", "NEGATIVE"]
-    header = "subject test collected value unit".split()
+    header = ["subject", "test", "collected", "value", "unit"]
     rows = [["S001", "SLEDAI", "2024-01-08", cell, "points"] for cell in ("4", "4,5", "NA", "", "=1+1")]
     result = read_clinical(sheet(tmp_path, *rows, header=header))
     assert result.rows[0].value == 4.0
@@ -519,7 +516,7 @@ def test_clinical_values_are_numbers_limits_or_words(tmp_path: Path) -> None:
 
 
 def test_a_dose_ends_after_it_begins(tmp_path: Path) -> None:
-    header = "subject drug start end dose unit".split()
+    header = ["subject", "drug", "start", "end", "dose", "unit"]
     rows = [
         ["S001", "INTERLEUKIN-2", "2024-01-08", "", "1.5", "10^6 IU/d"],
         ["S001", "PREDNISONE", "2024-01-08", "2024-01-07", "-5", "mg/d"],
@@ -538,17 +535,18 @@ def in_our_columns(content: bytes) -> bytes:
     if content.startswith(b"PK"):
         return content
     newline = b"\r" if b"\n" not in content else b"\n"
-    separator = b";" if b";" in content.split(newline)[0] + content[:4] else b","
-    lines = []
-    for line in content.split(newline):
-        if b"sample_id" in line.lower():
-            for theirs, ours in SHARED_COLUMNS.items():
-                line = line.replace(theirs.encode(), ours.encode())
-            line += separator + separator.join([b"role", b"batch"])
-        elif line and not line.startswith(b"sep="):
-            line += separator + separator.join([b"sample", b"B1"])
-        lines.append(line)
-    return newline.join(lines)
+    separator = b";" if b";" in content.split(newline)[0] else b","
+    return newline.join(_with_role_and_batch(line, separator) for line in content.split(newline))
+
+
+def _with_role_and_batch(line: bytes, separator: bytes) -> bytes:
+    if not line or line.startswith(b"sep="):
+        return line
+    if b"sample_id" not in line.lower():
+        return separator.join([line, b"sample", b"B1"])
+    for theirs, ours in SHARED_COLUMNS.items():
+        line = line.replace(theirs.encode(), ours.encode())
+    return separator.join([line, b"role", b"batch"])
 
 
 def test_every_sheet_of_the_collection_has_its_verdict_and_names_the_place(
@@ -571,7 +569,7 @@ def test_every_sheet_of_the_collection_has_its_verdict_and_names_the_place(
             verdict == "reject" and is_place and keyword not in places
         ):
             wrong.append((case["case"], verdict, places))
-    assert (wrong, len(cases)) == ([], 63)
+    assert (wrong, len(cases)) == ([], 58)
 
 
 def test_a_file_named_in_another_case_is_rejected_when_the_file_is_looked_at(

@@ -21,10 +21,9 @@ def written(folder: Path, content: str | bytes) -> Path:
 def test_text_numbers_truth_and_nothing_are_read_as_the_core_schema_says(tmp_path: Path) -> None:
     # YAML 1.2.2 section 10.3.2: int, float, bool, null; everything else is text.
     path = written(tmp_path, "a: 12\nb: -0.5\nc: true\nd: ~\ne: CD4+\nf: '0123'\ng: [1, x]\nh: {i: 2.0e+5}\n")
-    expected = {
-        "a": 12, "b": -0.5, "c": True, "d": None, "e": "CD4+", "f": "0123", "g": [1, "x"], "h": {"i": 200000.0},
-    }  # fmt: skip
-    assert read_yaml(path) == expected
+    plain = read_yaml(path)
+    assert list(plain.values()) == [12, -0.5, True, None, "CD4+", "0123", [1, "x"], {"i": 200000.0}]
+    assert [type(value) for value in plain.values()][:3] == [int, float, bool]
 
 
 def test_a_file_without_doubtful_scalars_reads_the_same_as_with_the_usual_reader(repository: Path) -> None:
@@ -90,7 +89,7 @@ def test_names_of_the_field_are_text_without_quotes(scalar: str) -> None:
         ("? [a]\n: b", "the key a list or mapping is not text"),
         ("a: 1\n---\nb: 2", "line 2: a second document begins"),
         ("a:\n\tb: 1", "line 2: a tab stands in the indentation; use blanks"),
-        ("a: [1, 2", "line 1, column"),
+        ("a: [1, 2", "column [0-9]+: .*expected ',' or ']'"),
         ("a: b: c", "line 1, column 5: mapping values are not allowed"),
         ("", "the file is empty"),
         ("# nothing yet", "the file is empty"),
@@ -137,8 +136,8 @@ def test_a_file_that_is_not_there_or_no_file_is_named(tmp_path: Path) -> None:
 
 
 YAML_CASES = {
-    "cf_python_object", "cf_yte_expr", "cf_billion_laughs", "cf_dup_key", "cf_octal", "cf_date", "cf_nan", "cf_huge",
-    "cf_tab_indent", "cf_empty", "cf_list_top", "cf_two_docs",
+    "cf_python_object", "cf_yte_expr", "cf_billion_laughs", "cf_dup_key", "cf_octal", "cf_date", "cf_nan",
+    "cf_huge", "cf_tab_indent", "cf_empty", "cf_list_top", "cf_two_docs",
 }  # fmt: skip
 """The cases that are already wrong as YAML; the others are wrong as a configuration."""
 
@@ -146,11 +145,11 @@ YAML_CASES = {
 def test_hostile_and_careless_files_are_refused_and_good_ones_are_read(shared: Path) -> None:
     with (shared / "badinput" / "expected.csv").open(encoding="utf-8", newline="") as stream:
         cases = [row for row in csv.DictReader(stream) if row["kind"] == "config"]
-    refused = set()
     for case in cases:
-        try:
-            read_yaml(shared / "badinput" / case["file"])
-        except ConfigError as error:
-            refused.add(case["case"])
-            assert Path(case["file"]).name in str(error)
-    assert refused == YAML_CASES
+        path = shared / "badinput" / case["file"]
+        if case["case"] in YAML_CASES:
+            with pytest.raises(ConfigError, match=path.name):
+                read_yaml(path)
+        else:
+            assert "samples" in read_yaml(path)
+    assert {case["case"] for case in cases} > YAML_CASES

@@ -38,7 +38,7 @@ def write_demo(
     folder: Path,
     *,
     subjects: int = 12,
-    events: int = 20_000,
+    events: int = 40_000,
     seed: int = 20170,
     labels: bool = False,
     workers: int = 2,

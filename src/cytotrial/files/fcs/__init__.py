@@ -45,6 +45,7 @@ def examine_fcs(path: Path, *, root: Path | None = None, today: date | None = No
         return report
     try:
         decoded = read_events(path, report.header)
+        found = decoded.findings + check_events(decoded, report.header)
     except Exception as error:  # a bad file is a finding, never a crash
         reason = error.message if isinstance(error, FcsError) else type(error).__name__
         failed = Finding(
@@ -55,7 +56,6 @@ def examine_fcs(path: Path, *, root: Path | None = None, today: date | None = No
             remedy=COPY_AGAIN,
         )
         return replace(report, header=None, findings=(*report.findings, failed))
-    found = decoded.findings + check_events(decoded, report.header)
     rejected = any(finding.outcome is Outcome.REJECT for finding in found)
     header = None if rejected else report.header
     return replace(report, header=header, findings=report.findings + found)

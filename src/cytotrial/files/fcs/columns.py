@@ -246,8 +246,10 @@ def check_names(channels: tuple[Channel, ...], notes: Notes) -> None:
         if odd:
             where = [f"$P{channel.index + 1}N" for channel in odd]
             notes.warn(code, where[0], f"the name ($PnN) in {some(where)} {what}", seen=odd[0].name)
+    before = len(notes.findings)
     _check_collisions(channels, notes)
     _check_labels(channels, notes)
+    notes.merge_alike(before)
 
 
 def _is_unsafe(name: str) -> bool:
@@ -457,7 +459,7 @@ def _integer_scale(
     scale: tuple[float | None, float | None] | None, keyword: str, value: str, notes: Notes
 ) -> tuple[float, float] | None:
     decades, log_zero = scale if scale is not None else (None, None)
-    if decades is None or log_zero is None or not 0 <= decades <= MAX_DECADES or log_zero < 0:
+    if decades is None or log_zero is None or not 0 <= decades <= MAX_DECADES or not 0 <= log_zero <= 1e6:
         notes.reject(
             "SCALE_INVALID",
             keyword,

@@ -63,17 +63,18 @@ def read_events(path: Path, header: FcsHeader) -> DecodedEvents:
 
     References
     ----------
-    Spidlen et al., Cytometry A 2010;77A:97-100 (FCS 3.1, sections 3.2.18 to 3.2.20 and 3.3).
+    Spidlen et al., Cytometry A 2010;77A:97-100 (FCS 3.1: $PnB, $PnR, $PnE, $PnG).
     """
     notes = Notes()
     try:
         with open_regular(path, notes) as file:
             _require_same(file, path, header)
-            values = _decode(file, path, header)
+            with np.errstate(over="ignore", invalid="ignore"):  # such values are counted at the end
+                values = _decode(file, path, header)
+                _scale(values, header)
+                values, n_nonfinite = _without_nonfinite(values, header.names, notes)
     except NotOpenedError:
         raise FcsError(finding_line(notes.findings[0], file=path.name)) from None
-    _scale(values, header)
-    values, n_nonfinite = _without_nonfinite(values, header.names, notes)
     return DecodedEvents(Events(values, header.names), n_nonfinite, tuple(notes.findings))
 
 
@@ -120,8 +121,7 @@ def _decode_columns(rows: Rows, header: FcsHeader, values: Values) -> None:
     for row, column in zip(values, header.columns, strict=True):
         end = begin + column.bits // 8
         stored = _stored_values(rows[:, begin:end], column, header.byte_order)
-        with np.errstate(over="ignore"):  # what single precision cannot hold becomes infinite, and is counted
-            row[:] = _linear(stored, column)
+        row[:] = _linear(stored, column)
         begin = end
 
 
@@ -140,27 +140,24 @@ def _linear(decoded: Decoded, column: Column) -> Decoded:
     """10 to the power of decades × value / range, times the value of 0, for a logarithmic channel."""
     if not column.decades or column.range is None:
         return decoded
-    with np.errstate(over="ignore"):
-        power: Decoded = 10.0 ** (column.decades * decoded.astype(np.float64) / column.range)
-        return power * column.log_zero
+    power: Decoded = 10.0 ** (column.decades * decoded.astype(np.float64) / column.range)
+    return power * column.log_zero
 
 
 def _scale(values: Values, header: FcsHeader) -> None:
     """Gain and time step, in place."""
-    with np.errstate(over="ignore"):
-        for row, column in zip(values, header.columns, strict=True):
-            if column.gain != 1.0:
-                row[:] = row.astype(np.float64) / column.gain
-        if header.time_index is not None and header.timestep not in (None, 1.0):
-            row = values[header.time_index]
-            row[:] = row.astype(np.float64) * header.timestep
+    for row, column in zip(values, header.columns, strict=True):
+        if column.gain != 1.0:
+            row[:] = row.astype(np.float64) / column.gain
+    if header.time_index is not None and header.timestep not in (None, 1.0):
+        row = values[header.time_index]
+        row[:] = row.astype(np.float64) * header.timestep
 
 
 def _without_nonfinite(values: Values, names: tuple[str, ...], notes: Notes) -> tuple[Values, int]:
     """Events with a value that is NaN or infinite are taken out, and counted."""
-    with np.errstate(over="ignore", invalid="ignore"):
-        if np.isfinite(values.sum()):  # one bad value would spoil the sum
-            return values, 0
+    if np.isfinite(values.sum()):  # one bad value would spoil the sum
+        return values, 0
     finite = np.isfinite(values)
     keep = np.logical_and.reduce(finite, axis=0)
     n_removed = int(np.count_nonzero(~keep))

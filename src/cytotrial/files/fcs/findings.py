@@ -95,7 +95,8 @@ def finding_line(finding: Finding, *, file: str, sample_id: str = "") -> str:
     parts.append(f"file={escape(file, limit=200)}")
     if finding.keyword:
         parts.append(f"keyword={finding.keyword}" + (f"='{finding.seen}'" if finding.seen else ""))
-    return f"{' '.join(parts)}: {finding.message}. Remedy: {finding.remedy}."
+    expected = f", expected {finding.expected}" if finding.expected else ""
+    return f"{' '.join(parts)}: {finding.message}{expected}. Remedy: {finding.remedy}."
 
 
 def some(names: list[str], *, limit: int = 6) -> str:

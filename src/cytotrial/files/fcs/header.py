@@ -50,7 +50,7 @@ def parse_header(first: bytes, *, file_size: int, notes: Notes) -> HeaderSegment
 
     References
     ----------
-    Spidlen et al., Cytometry A 2010;77A:97-100 (FCS 3.1, section 3.1).
+    Spidlen et al., Cytometry A 2010;77A:97-100 (FCS 3.1: HEADER).
     """
     version = _version(first, notes)
     if version is None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-INTEGER = re.compile(r"[0-9]{1,18}", re.ASCII)
+INTEGER = re.compile(r"[0-9]{1,20}", re.ASCII)
 DECIMAL = re.compile(r"[+-]?([0-9]{1,40}(\.[0-9]{0,40})?|\.[0-9]{1,40})([eE][+-]?[0-9]{1,3})?", re.ASCII)
 
 

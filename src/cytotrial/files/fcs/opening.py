@@ -30,7 +30,9 @@ class OpenedFile:
 
     def read(self, begin: int, n_bytes: int) -> bytes:
         """Up to `n_bytes` from `begin`; fewer only at the end of the file."""
-        n_bytes = max(0, min(n_bytes, self.size - begin))
+        n_bytes = min(n_bytes, self.size - begin)
+        if n_bytes <= 0:
+            return b""
         buffer = bytearray(n_bytes)
         return bytes(buffer[: self.read_into(begin, memoryview(buffer))])
 

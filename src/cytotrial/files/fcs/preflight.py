@@ -34,6 +34,18 @@ class TextSegments:
     closed: bool
 
 
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """How the events are stored and scaled, and where they are."""
+
+    channels: tuple[Channel, ...]
+    columns: tuple[Column, ...]
+    storage: columns_.Storage
+    data: segments.DataSegment
+    time_index: int | None
+    timestep: float | None
+
+
 def inspect_fcs(path: Path, *, root: Path | None = None, today: date | None = None) -> FcsReport:
     """Say what an FCS file is, and everything that is wrong with it, without decoding its events.
 
@@ -77,42 +89,26 @@ def _inspect(file: OpenedFile, today: date, notes: Notes) -> FcsHeader | None:
     text = _read_text(file, first, notes) if first else None
     if first is None or text is None:
         return None
-    segments.check_next_data(file, text.keywords, notes)
-    channels = columns_.parse_channels(text.keywords, notes)
-    storage = columns_.parse_storage(text.keywords, first.version, notes)
-    total = segments.parse_tot(text.keywords, first.version, notes)
-    _check_texts(text.keywords, channels, notes)
-    if channels is None or storage is None:
-        return None
-    time_index = columns_.find_time(channels)
-    timestep = metadata.parse_timestep(
-        text.keywords, has_time=time_index is not None, version=first.version, notes=notes
-    )
-    columns = columns_.parse_columns(text.keywords, channels, storage, notes)
-    if columns is None or notes.rejected:
-        return None
-    data = _find_data(file, first, text, columns=columns, total=total, notes=notes)
-    if data is None or not columns_.byte_order_fits(storage.byte_order, columns, notes):
-        return None
+    layout = _layout(file, first, text, notes)
     acquired = metadata.parse_acquired(text.keywords, today=today, notes=notes)
     volume_nl = metadata.parse_volume(text.keywords, notes)
-    if notes.rejected:
+    if layout is None or notes.rejected:
         return None
-    names = tuple(channel.name for channel in channels)
     matrix_notes = Notes()
+    names = tuple(channel.name for channel in layout.channels)
     spillover = parse_spillover(text.keywords, names, matrix_notes)
     notes.findings += matrix_notes.findings
     return FcsHeader(
         version=first.version,
-        channels=channels,
-        columns=columns,
-        n_events=data.n_events,
-        datatype=storage.datatype,
-        byte_order=storage.byte_order,
-        data_begin=data.begin,
-        data_bytes=data.n_bytes,
-        time_index=time_index,
-        timestep=timestep,
+        channels=layout.channels,
+        columns=layout.columns,
+        n_events=layout.data.n_events,
+        datatype=layout.storage.datatype,
+        byte_order=layout.storage.byte_order,
+        data_begin=layout.data.begin,
+        data_bytes=layout.data.n_bytes,
+        time_index=layout.time_index,
+        timestep=layout.timestep,
         volume_nl=volume_nl,
         spillover=spillover,
         spillover_findings=tuple(matrix_notes.findings),
@@ -124,6 +120,32 @@ def _inspect(file: OpenedFile, today: date, notes: Notes) -> FcsHeader | None:
         text_crc32=zlib.crc32(text.raw),
         keywords=MappingProxyType(metadata.allowed_keywords(text.keywords)),
     )
+
+
+def _layout(file: OpenedFile, header: HeaderSegment, text: TextSegments, notes: Notes) -> Layout | None:
+    """Channels, their storage and their place; each check runs that can, so that all faults come at once."""
+    keywords, version = text.keywords, header.version
+    segments.check_next_data(file, keywords, notes)
+    channels = columns_.parse_channels(keywords, notes)
+    storage = columns_.parse_storage(keywords, version, notes)
+    total = segments.parse_tot(keywords, version, notes)
+    metadata.check_values(keywords, notes)
+    check_identity(keywords.values, notes)
+    if channels is not None:
+        columns_.check_names(channels, notes)
+    if channels is None or storage is None:
+        return None
+    time_index = columns_.find_time(channels)
+    timestep = metadata.parse_timestep(
+        keywords, has_time=time_index is not None, version=version, notes=notes
+    )
+    columns = columns_.parse_columns(keywords, channels, storage, notes)
+    if columns is None or notes.rejected:
+        return None
+    data = _find_data(file, header, text, columns=columns, total=total, notes=notes)
+    if data is None or not columns_.byte_order_fits(storage.byte_order, columns, notes):
+        return None
+    return Layout(channels, columns, storage, data, time_index, timestep)
 
 
 def _read_text(file: OpenedFile, header: HeaderSegment, notes: Notes) -> TextSegments | None:
@@ -206,13 +228,6 @@ def _add_supplemental(
 def _looks_like_text(raw: bytes, delimiter: bytes) -> bool:
     strange = sum(byte < 32 and byte not in BLANKS for byte in raw.replace(delimiter, b"")[:4096])
     return delimiter in raw and not strange and b"\0" not in raw.strip(BLANKS)
-
-
-def _check_texts(keywords: Keywords, channels: tuple[Channel, ...] | None, notes: Notes) -> None:
-    metadata.check_values(keywords, notes)
-    check_identity(keywords.values, notes)
-    if channels is not None:
-        columns_.check_names(channels, notes)
 
 
 def _find_data(

@@ -15,6 +15,8 @@ HEADER_OFFSET_LIMIT = 99_999_999
 """Largest offset that the eight digits of HEADER can hold; beyond it HEADER says 0."""
 
 CRC_BYTES = 8
+MAX_SETS = 100
+NEXT_OFFSET = re.compile(rb"\$NEXTDATA. *([0-9]{1,12})", re.IGNORECASE | re.DOTALL)
 NEXT_SET = re.compile(rb"FCS[23]\.[0-9] {2,}")
 Span = tuple[int, int]
 
@@ -107,7 +109,7 @@ def find_data(
 
     References
     ----------
-    Spidlen et al., Cytometry A 2010;77A:97-100 (FCS 3.1, sections 3.1 and 3.2.18, offsets).
+    Spidlen et al., Cytometry A 2010;77A:97-100 (FCS 3.1: $BEGINDATA, $ENDDATA).
     """
     candidates = _candidates(header, keywords, notes)
     if candidates is None:
@@ -236,6 +238,14 @@ def _reject_size(
     last = max(candidate.end for candidate in candidates)
     if last > file_size:
         _reject_truncated(last, file_size, notes)
+        return
+    if all(candidate.n_bytes == total * row_bytes for candidate in candidates):
+        notes.reject(
+            "DATA_PLACE_UNDECIDED",
+            "$BEGINDATA",
+            f"HEADER says that DATA begins at byte {candidates[0].begin}, $BEGINDATA {candidates[-1].begin}; "
+            "both places have the right size, so neither can be chosen",
+        )
         return
     places = " or ".join(
         f"bytes {c.begin} to {c.end} ({c.source}): {c.n_bytes / row_bytes:g}" for c in candidates
@@ -376,8 +386,24 @@ def check_next_data(file: OpenedFile, keywords: Keywords, notes: Notes) -> None:
         notes.reject(
             "SEVERAL_DATA_SETS",
             "$NEXTDATA",
-            f"the file holds 2 data sets or more, the second at byte {offset}; which one is meant is open",
+            f"the file holds {_count_sets(file, offset)} data sets, the second at byte {offset}; "
+            "which one is meant is open",
             seen=str(offset),
             expected="0",
             remedy="Split the file into one per data set and name the right one in the sample sheet",
         )
+
+
+def _count_sets(file: OpenedFile, offset: int) -> int:
+    """Data sets of the file, following $NEXTDATA from the second on (each counts from its own data set)."""
+    n_sets = 1
+    step = 1
+    while step and n_sets < MAX_SETS and NEXT_SET.match(file.read(offset, 10)):
+        n_sets += 1
+        begin, end = (file.read(offset + at, 8).strip() for at in (10, 18))
+        size = int(end) - int(begin) + 1 if begin.isdigit() and end.isdigit() else 0
+        text = file.read(offset + int(begin), min(size, TEXT_LIMIT)) if size > 0 else b""
+        found = NEXT_OFFSET.search(text)
+        step = int(found[1]) if found else 0
+        offset += step
+    return n_sets

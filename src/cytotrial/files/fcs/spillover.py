@@ -33,7 +33,7 @@ def parse_spillover(keywords: Keywords, channels: tuple[str, ...], notes: Notes)
 
     References
     ----------
-    Spidlen et al., Cytometry A 2010;77A:97-100 (FCS 3.1, section 3.2.20: n, n names, n rows of n).
+    Spidlen et al., Cytometry A 2010;77A:97-100 (FCS 3.1: $SPILLOVER).
     """
     _check_applied(keywords, channels, notes)
     found = [key for key in MATRIX_KEYWORDS if key in keywords and not _is_nameless(key, keywords, notes)]

@@ -69,8 +69,7 @@ def parse_text(segment: bytes, keywords: Keywords, notes: Notes, *, name: str = 
 
     References
     ----------
-    Spidlen et al., Cytometry A 2010;77A:97-100 (FCS 3.1, section 3.2: delimiters, doubled delimiters, no
-    empty value).
+    Spidlen et al., Cytometry A 2010;77A:97-100 (FCS 3.1: doubled delimiters, no empty value).
     """
     delimiter = segment[:1]
     if not delimiter_is_legal(delimiter, notes):

@@ -23,10 +23,10 @@ _SHA256 = re.compile(r"[0-9A-Fa-f]{64}")
 
 _NOT_ISO = (
     (re.compile(r"[0-9]{1,2}([/.-])[0-9]{1,2}\1[0-9]{4}"), "may mean two different dates"),
-    (re.compile(r".*[^0-9][0-9]{2}"), "has a year of two digits"),
     (re.compile(r"[0-9]{5}(\.[0-9]+)?"), "looks like the day number of a spreadsheet"),
     (re.compile(r"[0-9]{4}(-[0-9]{2})?"), "has no day"),
     (re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2} [0-9:]+"), "has a blank where ISO 8601 has a T"),
+    (re.compile(r".*[^0-9][0-9]{2}"), "has a year of two digits"),
 )
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
 

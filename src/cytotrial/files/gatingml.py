@@ -1,0 +1,398 @@
+"""GatingML 2.0, the exchange standard for gates, read through FlowKit after checks of our own."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Collection, Iterator, Sequence
+from io import BytesIO
+from pathlib import Path
+from types import MappingProxyType
+from typing import TYPE_CHECKING
+
+from cytotrial.errors import TemplateError
+from cytotrial.files.from_flowkit import Converter, transform_of, transform_problem
+from cytotrial.files.xml_strict import (
+    DATA_TYPES,
+    GATING,
+    TRANSFORMS,
+    TemplateWarning,
+    escaped,
+    is_number,
+    local,
+    matrix_problem,
+    name_problem,
+    numbers_problems,
+    parse,
+    qualified,
+    read_bytes,
+    refuse,
+    tree_problems,
+)
+from cytotrial.terms import TUBE_MATRIX, GatingStrategy
+
+if TYPE_CHECKING:
+    from lxml.etree import _Element
+
+VERSION = "2.0"
+_ROOT_TAG = qualified(GATING, "Gating-ML")
+_NUMBERS = frozenset({"min", "max", "value", "T", "W", "M", "A", "B", "C", "location"})
+_BUILT_IN = {"uncompensated", "FCS"}
+
+
+def read_gatingml(path: Path, *, channels: Collection[str] | None = None) -> GatingStrategy:
+    """The gating strategy of a GatingML 2.0 file.
+
+    Parameters
+    ----------
+    path : Path
+        Populations get the gates' ids as names; a quadrant gate makes one population of each quadrant.
+        `compensation-ref="FCS"` is the matrix of the tube's panel and batch; other matrices come with the
+        strategy.
+    channels : collection of str, optional
+        The names a gate may look at ($PnN, or markers of the panel); others are then refused.
+
+    Returns
+    -------
+    GatingStrategy
+        Populations in the file's order of gates, each after those it needs.
+
+    Raises
+    ------
+    TemplateError
+        With every problem of the file: line, element, what was found, what was expected.
+
+    Warns
+    -----
+    TemplateWarning
+        For a polygon that crosses itself and for ids that differ in case only.
+
+    References
+    ----------
+    Spidlen J et al. ISAC's Gating-ML 2.0 data exchange standard for gating description.
+    Cytometry A 2015;87A:683-687.
+    """
+    content = read_bytes(path)
+    root = parse(path, content)
+    _is_gatingml(path, root)
+    refuse(path, [*_structure_problems(root), *_id_problems(root)])
+    refuse(path, _schema_problems(root), hint="The lines are not GatingML 2.0; export the gates again.")
+    refuse(path, [*_reference_problems(root), *_channel_problems(root, channels)])
+    refuse(path, [*_shape_problems(root), *_scale_problems(root), *_matrix_problems(root)])
+    for warning in _doubts(root):
+        warnings.warn(f"{path}: {warning}", TemplateWarning, stacklevel=2)
+    return _strategy(path, content)
+
+
+def _strategy(path: Path, content: bytes) -> GatingStrategy:
+    from flowkit import parse_gating_xml  # noqa: PLC0415
+
+    try:
+        converter = Converter(parse_gating_xml(BytesIO(content)))
+        populations, matrices = converter.populations(), converter.matrices()
+    except TemplateError as error:
+        raise TemplateError(f"{path}: {error}") from None
+    except Exception as error:
+        raise TemplateError(
+            f"{path}: FlowKit cannot read it: {error}.", hint="Export the gates again."
+        ) from error
+    return GatingStrategy(
+        name=path.stem,
+        version=VERSION,
+        source=path.name,
+        populations=populations,
+        matrices=MappingProxyType(matrices),
+    )
+
+
+def _is_gatingml(path: Path, root: _Element) -> None:
+    if root.tag != _ROOT_TAG:
+        namespace = root.tag.rpartition("}")[0].lstrip("{") or "none"
+        remedy = "Convert it to GatingML 2.0." if "Gating-ML" in root.tag else "Name a GatingML 2.0 file."
+        raise TemplateError(
+            f"{path}: the root element is {escaped(local(root))} with xmlns {escaped(namespace)}; "
+            f"Gating-ML of {GATING} was expected.",
+            hint=remedy,
+        )
+
+
+def _structure_problems(root: _Element) -> Iterator[str]:
+    """What the schema check and FlowKit take long over, or read as something else."""
+    if None in root.nsmap and root.nsmap[None] in {GATING, TRANSFORMS, DATA_TYPES}:
+        yield "xmlns: a default namespace is declared; each element must carry its prefix (gating:, transforms:)"
+    ids = [name for _, name in _gates_with_quadrants(root)]
+    if len(ids) <= len(set(ids)):
+        parents = {name: parent for gate, name in _gates(root) if (parent := _attribute(gate, "parent_id"))}
+        # A child of a quadrant is a child of the quadrant's gate; for the depth that is one more.
+        parents |= {
+            _attribute(quadrant, "id"): name for gate, name in _gates(root) for quadrant in _quadrants(gate)
+        }
+        yield from tree_problems(
+            {name: _needs(gate, parents.get(name)) for gate, name in _gates_with_quadrants(root)},
+            parents=parents,
+        )
+
+
+def _needs(gate: _Element, parent: str | None) -> list[str]:
+    references = [_attribute(e, "ref") for e in gate.iter(qualified(GATING, "gateReference"))]
+    return [name for name in (parent, *references) if name]
+
+
+def _gates(root: _Element) -> list[tuple[_Element, str]]:
+    """Every gate and its id, in the file's order."""
+    return [
+        (e, _attribute(e, "id"))
+        for e in root
+        if local(e).endswith("Gate") and e.tag == qualified(GATING, local(e))
+    ]
+
+
+def _quadrants(gate: _Element) -> list[_Element]:
+    return gate.findall(qualified(GATING, "Quadrant"))
+
+
+def _gates_with_quadrants(root: _Element) -> list[tuple[_Element, str]]:
+    gates = _gates(root)
+    return gates + [(q, _attribute(q, "id")) for gate, _ in gates for q in _quadrants(gate)]
+
+
+def _attribute(element: _Element, name: str, namespace: str = GATING) -> str:
+    return str(element.get(qualified(namespace, name), ""))
+
+
+def _schema_problems(root: _Element) -> Iterator[str]:
+    """What the standard's schema says against the file, with line numbers."""
+    from importlib.resources import as_file, files  # noqa: PLC0415
+
+    from lxml import etree  # noqa: PLC0415
+
+    with as_file(files("flowkit") / "_resources") as folder:
+        schema = etree.XMLSchema(etree.parse(str(folder / "Gating-ML.v2.0.xsd")))
+    if not schema.validate(root.getroottree()):
+        for entry in schema.error_log:
+            message = entry.message
+            for namespace, prefix in (
+                (GATING, "gating"),
+                (TRANSFORMS, "transforms"),
+                (DATA_TYPES, "data-type"),
+            ):
+                message = message.replace(f"{{{namespace}}}", f"{prefix}:")
+            yield f"line {entry.line}: {message[:300]}"
+
+
+def _id_problems(root: _Element) -> Iterator[str]:
+    """Ids that cannot be names of populations, or are used twice."""
+    seen: dict[str, int | None] = {}
+    for gate, name in _gates_with_quadrants(root):
+        problem = name_problem(name)
+        if problem:
+            yield f"{_where(gate)}: {problem}; give the gate another gating:id"
+        if name in seen:
+            yield f"{_where(gate)}: the gating:id is used twice (also on line {seen[name]}); give each gate its own"
+        seen[name] = gate.sourceline
+
+
+def _reference_problems(root: _Element) -> Iterator[str]:
+    """References to what is not there."""
+    seen = {name for _, name in _gates_with_quadrants(root)}
+    whole = {name for gate, name in _gates(root) if _quadrants(gate)}
+    for gate, name in _gates(root):
+        for wanted, attribute in ((_attribute(gate, "parent_id"), "parent_id"), *_operand_references(gate)):
+            if wanted and (wanted not in seen or wanted in whole):
+                what = (
+                    "is a whole quadrant gate; name one quadrant" if wanted in whole else "is not in the file"
+                )
+                yield f"{_where(gate)}: {attribute} {escaped(wanted)} {what}"
+    yield from _definition_problems(root)
+
+
+def _operand_references(gate: _Element) -> list[tuple[str, str]]:
+    return [(_attribute(e, "ref"), "gateReference") for e in gate.iter(qualified(GATING, "gateReference"))]
+
+
+def _definition_problems(root: _Element) -> Iterator[str]:
+    """References to transforms and matrices that are not defined, and definitions used twice."""
+    defined: dict[str, set[str]] = {}
+    for tag in ("transformation", "spectrumMatrix"):
+        names = [_attribute(e, "id", TRANSFORMS) for e in root.findall(qualified(TRANSFORMS, tag))]
+        defined[tag] = set(names)
+        yield from (
+            f"transforms:{tag} {escaped(n)} is defined twice"
+            for n in sorted(set(names))
+            if names.count(n) > 1
+        )
+    if TUBE_MATRIX in defined["spectrumMatrix"]:
+        yield f"transforms:spectrumMatrix '{TUBE_MATRIX}' has the name of every tube's own matrix; rename it"
+    for element in root.iter():
+        for namespace in (GATING, DATA_TYPES):
+            transform = _attribute(element, "transformation-ref", namespace)
+            if transform and transform not in defined["transformation"]:
+                yield f"{_where(element)}: transformation-ref {escaped(transform)} is not defined in the file"
+        matrix = _attribute(element, "compensation-ref")
+        if matrix and matrix not in defined["spectrumMatrix"] | _BUILT_IN:
+            yield f"{_where(element)}: compensation-ref {escaped(matrix)} is not defined in the file"
+
+
+def _channel_problems(root: _Element, channels: Collection[str] | None) -> Iterator[str]:
+    fluorochromes = {
+        _attribute(e, "name", DATA_TYPES)
+        for group in root.iter(qualified(TRANSFORMS, "fluorochromes"))
+        for e in group
+    }
+    for element in root.iter(qualified(DATA_TYPES, "fcs-dimension")):
+        name = _attribute(element, "name", DATA_TYPES)
+        if not name or name != name.strip():
+            yield f"{_where(element)}: fcs-dimension {escaped(name)} is empty or has blanks at its ends"
+        elif channels is not None and name not in channels and name not in fluorochromes:
+            yield f"{_where(element)}: fcs-dimension {escaped(name)} is not in the panel; it has {', '.join(channels)}"
+
+
+def _shape_problems(root: _Element) -> Iterator[str]:
+    """Coordinates that are no numbers, and gates that hold everything or nothing."""
+    for element in root.iter():
+        for problem in numbers_problems(element, names=_NUMBERS):
+            yield problem
+        if local(element) == "value" and not is_number(element.text):
+            yield f"{_where(element)}: value is {escaped(element.text)}; a number was expected"
+    for gate, _ in _gates(root):
+        dimensions = gate.findall(qualified(GATING, "dimension"))
+        names = [
+            _attribute(e, "name", DATA_TYPES)
+            for d in dimensions
+            for e in d.iter(qualified(DATA_TYPES, "fcs-dimension"))
+        ]
+        if len(set(names)) < len(names):
+            yield f"{_where(gate)}: the same dimension is used twice"
+        kind = local(gate)
+        if kind == "RectangleGate":
+            yield from _rectangle_problems(gate, dimensions)
+        elif kind == "PolygonGate":
+            yield from _polygon_problems(gate)
+        elif kind == "EllipsoidGate":
+            yield from _ellipsoid_problems(gate, len(dimensions))
+
+
+def _rectangle_problems(gate: _Element, dimensions: Sequence[_Element]) -> Iterator[str]:
+    limits = [(_attribute(d, "min"), _attribute(d, "max")) for d in dimensions]
+    if not any(low or high for low, high in limits):
+        yield f"{_where(gate)}: has neither gating:min nor gating:max, so it would hold every event"
+    for low, high in limits:
+        if is_number(low) and is_number(high) and float(low) >= float(high):
+            yield f"{_where(gate)}: gating:min {low} is not below gating:max {high}, so it could hold no event"
+
+
+def _vertices(gate: _Element) -> list[list[str]]:
+    return [
+        [_attribute(c, "value", DATA_TYPES) for c in vertex.findall(qualified(GATING, "coordinate"))]
+        for vertex in gate.findall(qualified(GATING, "vertex"))
+    ]
+
+
+def _polygon_problems(gate: _Element) -> Iterator[str]:
+    vertices = _vertices(gate)
+    if len(vertices) < 3:
+        yield f"{_where(gate)}: has {len(vertices)} vertex elements; at least three were expected"
+    if any(len(vertex) != 2 for vertex in vertices):
+        yield f"{_where(gate)}: a vertex has not two coordinates"
+
+
+def _ellipsoid_problems(gate: _Element, n: int) -> Iterator[str]:
+    import numpy as np  # noqa: PLC0415
+
+    rows = [
+        [_attribute(e, "value", DATA_TYPES) for e in row.findall(qualified(GATING, "entry"))]
+        for row in gate.iter(qualified(GATING, "row"))
+    ]
+    mean = gate.find(qualified(GATING, "mean"))
+    if len(rows) != n or any(len(row) != n for row in rows) or mean is None or len(mean) != n:
+        yield f"{_where(gate)}: mean and covarianceMatrix must have {n} rows of {n} numbers, as it has dimensions"
+    elif all(is_number(value) for row in rows for value in row):
+        covariance = np.array(rows, dtype=np.float64)
+        if not np.allclose(covariance, covariance.T) or np.linalg.eigvalsh(covariance).min() <= 0:
+            yield f"{_where(gate)}: the covarianceMatrix is not symmetric and positive, so it is no ellipsoid"
+
+
+def _scale_problems(root: _Element) -> Iterator[str]:
+    from flowkit import transforms  # noqa: PLC0415
+
+    makers = {
+        "flin": transforms.LinearTransform,
+        "flog": transforms.LogTransform,
+        "fasinh": transforms.AsinhTransform,
+        "logicle": transforms.LogicleTransform,
+        "hyperlog": transforms.HyperlogTransform,
+    }
+    for element in root.iter():
+        maker = makers.get(local(element))
+        if maker is None or element.tag != qualified(TRANSFORMS, local(element)):
+            continue
+        given = {
+            f"param_{name.lower()}": _attribute(element, name, TRANSFORMS) for name in ("T", "W", "M", "A")
+        }
+        if any(value and not is_number(value) for value in given.values()):
+            continue  # said already
+        scale = transform_of(maker(**{name: float(value) for name, value in given.items() if value}))
+        problem = transform_problem(scale)
+        if problem:
+            yield f"{_where(element)}: transforms:{local(element)}: {problem}"
+
+
+def _matrix_problems(root: _Element) -> Iterator[str]:
+    for matrix in root.findall(qualified(TRANSFORMS, "spectrumMatrix")):
+        if matrix.get(
+            "matrix-inverted-already", matrix.get(qualified(TRANSFORMS, "matrix-inverted-already"))
+        ) in {"true", "1"}:
+            yield f"{_where(matrix)}: is inverted already; give the spillover matrix itself"
+        detectors = [
+            _attribute(e, "name", DATA_TYPES)
+            for group in matrix.iter(qualified(TRANSFORMS, "detectors"))
+            for e in group
+        ]
+        rows = [
+            [_attribute(c, "value", TRANSFORMS) for c in row.findall(qualified(TRANSFORMS, "coefficient"))]
+            for row in matrix.findall(qualified(TRANSFORMS, "spectrum"))
+        ]
+        if all(is_number(value) for row in rows for value in row):
+            problem = matrix_problem([[float(value) for value in row] for row in rows], detectors)
+            if problem:
+                yield f"{_where(matrix)}: {problem}"
+
+
+def _doubts(root: _Element) -> Iterator[str]:
+    """What is legal and probably not meant."""
+    folded: dict[str, str] = {}
+    for gate, name in _gates_with_quadrants(root):
+        other = folded.setdefault(name.casefold(), name)
+        if other != name:
+            yield f"{_where(gate)}: differs from {escaped(other)} in case only"
+        if local(gate) == "PolygonGate" and _crosses_itself(
+            [(float(x), float(y)) for x, y in _vertices(gate)]
+        ):
+            yield f"{_where(gate)}: the polygon's vertices make it cross itself; where it winds twice is outside"
+
+
+def _crosses_itself(vertices: Sequence[tuple[float, float]]) -> bool:
+    n = len(vertices)
+    edges = [(vertices[i], vertices[(i + 1) % n]) for i in range(n)]
+    return any(
+        _cross(*edges[i], *edges[j]) for i in range(n) for j in range(i + 2, n) if (i, j) != (0, n - 1)
+    )
+
+
+def _cross(
+    a: tuple[float, float], b: tuple[float, float], c: tuple[float, float], d: tuple[float, float]
+) -> bool:
+    """Whether the inner parts of two segments meet."""
+
+    def side(p: tuple[float, float], q: tuple[float, float], r: tuple[float, float]) -> float:
+        return (q[0] - p[0]) * (r[1] - p[1]) - (q[1] - p[1]) * (r[0] - p[0])
+
+    return side(a, b, c) * side(a, b, d) < 0 and side(c, d, a) * side(c, d, b) < 0
+
+
+def _where(element: _Element) -> str:
+    """Line, element and the id of the gate that an element belongs to."""
+    for ancestor in (element, *element.iterancestors()):
+        name = _attribute(ancestor, "id") or _attribute(ancestor, "id", TRANSFORMS)
+        if name:
+            return f"line {element.sourceline}, {local(ancestor)} {escaped(name)}"
+    return f"line {element.sourceline}, {local(element)}"
