@@ -60,3 +60,12 @@ def test_a_tube_of_few_events_is_not_judged_and_says_so():
 @pytest.mark.parametrize("n", [0, 1])
 def test_an_empty_tube_is_no_crash(n: int):
     assert stable_time(events(np.zeros(n), np.zeros(n))).keep.size == n
+
+
+def test_a_tube_that_is_half_beads_is_not_unstable():
+    # The median lies in the gap between cells and beads and jumps from bin to bin by chance alone.
+    rng = np.random.default_rng(9)
+    time, cells = stream(seed=9)
+    for share in (0.45, 0.5, 0.55):
+        signal = np.where(rng.random(cells.size) < share, 200_000 * rng.normal(1, 0.03, cells.size), cells)
+        assert stable_time(events(time, signal)).removed_percent == 0

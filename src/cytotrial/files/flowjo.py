@@ -22,6 +22,7 @@ from cytotrial.files.xml_strict import (
     GATING,
     TRANSFORMS,
     TemplateWarning,
+    content_version,
     escaped,
     is_number,
     local,
@@ -34,7 +35,7 @@ from cytotrial.files.xml_strict import (
     refuse,
     tree_problems,
 )
-from cytotrial.terms import TUBE_MATRIX, GatingStrategy
+from cytotrial.terms import TUBE_MATRIX, GatingStrategy, Population, SpilloverMatrix
 
 if TYPE_CHECKING:
     from flowkit import Workspace
@@ -48,9 +49,12 @@ _SCALES = {
     "biex": ("neg", "width", "length", "maxRange", "pos"),
     "fasinh": ("T", "M", "A"),
 }
+_OTHER_SCALES = "set it to biex, logicle, ArcSinh, log or linear in FlowJo"
 _NUMBERS = frozenset({"min", "max", "value", *(name for names in _SCALES.values() for name in names)})
-_UNCOMPENSATED_MARK = "uncompensated:"
-"""Put before a channel that a gate looks at uncompensated though a matrix has it; FlowKit cannot tell."""
+_UNCOMPENSATED = "uncompensated:"
+_COMPENSATED = "compensated:"
+"""Put before the names of channels and the matrix's prefix, so that FlowKit takes the one for the other
+only where it should."""
 
 
 def read_workspace(path: Path) -> dict[str, GatingStrategy]:
@@ -78,16 +82,19 @@ def read_workspace(path: Path) -> dict[str, GatingStrategy]:
     TemplateWarning
         For a workspace of FlowJo 11 or later, which is not tested.
     """
-    root = parse(path, read_bytes(path))
+    content = read_bytes(path)
+    root = parse(path, content)
     _is_workspace(path, root)
     refuse(path, _outline_problems(root))
     refuse(path, [problem for sample in _samples(root) for problem in _sample_problems(sample)])
-    names = {_sample_name(sample): _file_channels(sample) for sample in _samples(root)}
-    matrices = {_sample_name(sample): _matrix_name(sample) for sample in _samples(root)}
+    channels = {_sample_name(sample): _file_channels(sample) for sample in _samples(root)}
     for sample in _samples(root):
         _say_what_is_compensated(sample)
-    workspace = _workspace(path, root)
-    return {name: _strategy(path, workspace, name, names[name], matrices[name]) for name in names}
+    workspace, version = _workspace(path, root), content_version(content)
+    return {
+        name: GatingStrategy(name, version, path.name, *_gates(path, workspace, name, channels[name]))
+        for name in channels
+    }
 
 
 def _workspace(path: Path, root: _Element) -> Workspace:
@@ -102,34 +109,24 @@ def _workspace(path: Path, root: _Element) -> Workspace:
         ) from error
 
 
-def _strategy(
-    path: Path, workspace: Workspace, sample: str, channels: Mapping[str, str], matrix: str
-) -> GatingStrategy:
+def _gates(
+    path: Path, workspace: Workspace, sample: str, channels: Mapping[str, str]
+) -> tuple[tuple[Population, ...], Mapping[str, SpilloverMatrix]]:
+    """A sample's populations, and the spillover matrix they are compensated by."""
+
     def name_of(ancestors: tuple[str, ...], name: str) -> str:
         return "/".join((*ancestors[1:], name))
 
     def channel_of(name: str) -> str:
-        plain = name.removeprefix(_UNCOMPENSATED_MARK)
+        plain = name.removeprefix(_UNCOMPENSATED)
         return channels.get(plain, plain)
 
-    converter = Converter(
-        workspace.get_gating_strategy(sample),
-        sample=sample,
-        name_of=name_of,
-        channel_of=channel_of,
-        plain_linear=True,
-    )
+    strategy = workspace.get_gating_strategy(sample)
+    converter = Converter(strategy, sample, name_of, channel_of, plain_linear=True)
     try:
-        populations, matrices = converter.populations(), converter.matrices()
+        return converter.populations(), MappingProxyType(converter.matrices())
     except TemplateError as error:
         raise TemplateError(f"{path}: sample {escaped(sample)}: {error}") from None
-    return GatingStrategy(
-        name=sample,
-        version=path.stem,
-        source=path.name,
-        populations=populations,
-        matrices=MappingProxyType(matrices if matrix else {}),
-    )
 
 
 def _is_workspace(path: Path, root: _Element) -> None:
@@ -224,7 +221,7 @@ def _scale_problems(sample: _Element) -> Iterator[str]:
     for element in sample.findall("Transformations/*"):
         kind, where = local(element), f"line {element.sourceline}, Transformations"
         if kind not in _SCALES:
-            yield f"{where}: the scale {escaped(kind)} is not supported; set it to biex, logicle, ArcSinh, log or linear in FlowJo"
+            yield f"{where}: the scale {escaped(kind)} is not supported; {_OTHER_SCALES}"
             continue
         if _parameter(element) is None:
             yield f"{where}, {kind}: names no parameter"
@@ -273,7 +270,10 @@ def _compensation_problems(sample: _Element) -> Iterator[str]:
             yield f"{where}: needs a name (other than '{TUBE_MATRIX}'), a prefix and a suffix"
         if matrix.get("spectral") == "1":
             algorithm = matrix.get("weightOptAlgorithmType")
-            yield f"{where}: is spectral (weightOptAlgorithmType {escaped(algorithm)}), which is not supported; export unmixed FCS files"
+            yield (
+                f"{where}: is spectral (weightOptAlgorithmType {escaped(algorithm)}), which is not supported; "
+                "export unmixed FCS files"
+            )
             continue
         rows = [
             [
@@ -290,11 +290,6 @@ def _compensation_problems(sample: _Element) -> Iterator[str]:
 
 def _matrix(sample: _Element) -> _Element | None:
     return sample.find(qualified(TRANSFORMS, "spilloverMatrix"))
-
-
-def _matrix_name(sample: _Element) -> str:
-    matrix = _matrix(sample)
-    return "" if matrix is None else matrix.get("name", "")
 
 
 def _detectors(sample: _Element) -> list[str]:
@@ -357,7 +352,7 @@ def _gate_problems(shape: _Element) -> Iterator[str]:
     kind = local(shape)
     if kind not in {"RectangleGate", "PolygonGate", "EllipsoidGate"} or shape.tag != qualified(GATING, kind):
         yield f"the gate {escaped(kind)} is not supported; redraw it as rectangle, polygon or ellipse"
-    for element in shape.iter():
+    for element in shape.iter("*"):
         yield from numbers_problems(element, names=_NUMBERS)
     dimensions = shape.findall(qualified(GATING, "dimension"))
     channels = [_channel_element(dimension) for dimension in dimensions]
@@ -381,10 +376,10 @@ def _file_channels(sample: _Element) -> dict[str, str]:
 
 
 def _say_what_is_compensated(sample: _Element) -> None:
-    """Rename what a gate looks at so that FlowKit, which goes by the detector, gets three things right.
+    """Rename what gates look at so that FlowKit, which goes by the detector alone, gets three things right.
 
-    A detector that a matrix has is compensated just if its name carries the matrix's prefix and suffix
-    and is not the name of a channel of the file; and each of the two has its own scale.
+    A channel is compensated just if its name carries the matrix's prefix and suffix; it is not if a
+    channel of the file has that very name; and the two have a scale each.
     """
     matrix = _matrix(sample)
     if matrix is None:
@@ -392,16 +387,19 @@ def _say_what_is_compensated(sample: _Element) -> None:
     prefix, suffix = matrix.get("prefix", ""), matrix.get("suffix", "")
     detectors, in_file = set(_detectors(sample)), _file_channels(sample)
     scales = {_parameter(element): element for element in sample.findall("Transformations/*")}
-    for channel in sample.iter(qualified(DATA_TYPES, "fcs-dimension")):
-        name = channel.get(qualified(DATA_TYPES, "name"), "")
+    wanted: dict[str, _Element] = {}
+    for element in sample.iter(qualified(DATA_TYPES, "fcs-dimension")):
+        name = element.get(qualified(DATA_TYPES, "name"), "")
+        compensated = name.startswith(prefix) and name.endswith(suffix) and name not in in_file
         detector = name.removeprefix(prefix).removesuffix(suffix)
-        if detector == name or name in in_file:
-            renamed = _UNCOMPENSATED_MARK + name if detector in detectors else name
-        else:
-            renamed = detector
-        channel.set(qualified(DATA_TYPES, "name"), renamed)
-        if name in scales and renamed != name:
-            _set_scale(sample, renamed, scales[name])
+        renamed = detector if compensated and detector in detectors else _UNCOMPENSATED + name
+        element.set(qualified(DATA_TYPES, "name"), renamed)
+        if name in scales:
+            wanted[renamed] = scales[name]
+    for channel, scale in wanted.items():
+        _set_scale(sample, channel, scale)
+    matrix.set("prefix", _COMPENSATED)
+    matrix.set("suffix", "")
 
 
 def _set_scale(sample: _Element, channel: str, like: _Element) -> None:

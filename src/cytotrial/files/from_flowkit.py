@@ -49,6 +49,10 @@ _PARAMETERS = {
 }
 
 
+def _own_name(path: Path, name: str) -> str:  # noqa: ARG001
+    return name
+
+
 @dataclass(frozen=True)
 class Converter:
     """Makes populations of FlowKit's gates.
@@ -62,8 +66,8 @@ class Converter:
 
     strategy: Any
     sample: str | None = None
-    name_of: Callable[[Path, str], str] = lambda path, name: name
-    channel_of: Callable[[str], str] = lambda name: name
+    name_of: Callable[[Path, str], str] = _own_name
+    channel_of: Callable[[str], str] = str
     plain_linear: bool = False
 
     def populations(self) -> tuple[Population, ...]:
@@ -192,24 +196,39 @@ def transform_of(scale: Any) -> Transform:
 
 
 def transform_problem(transform: Transform) -> str:
-    """Why a scale is not defined or not one-to-one, or nothing; limits as GatingML 2.0 and FlowJo have them."""
-    kind, p = transform.kind, dict(transform.parameters)
+    """Why a scale is not defined or not one-to-one, or nothing; the limits are GatingML 2.0's and FlowJo's."""
+    p = dict(transform.parameters)
     if not all(math.isfinite(value) for value in p.values()):
         return "a parameter is not a number"
-    if kind == "linear":
-        return "" if p["t"] + p["a"] > 0 else "T + A must be above 0"
-    if kind == "flowjo_log":
-        return "" if p["offset"] > 0 and p["decades"] > 0 else "offset and decades must be above 0"
-    if kind == "biex":
-        legal = p["top"] > 0 and p["width"] <= -1 and 2 * p["pos"] > math.log10(-p["width"])
-        return "" if legal else "maxRange must be above 0, width at most -1, and pos above half its logarithm"
-    if p["t"] <= 0 or p["m"] <= 0:
-        return f"T {p['t']:g} and M {p['m']:g} must be above 0"
-    if kind == "asinh":
-        return "" if 0 <= p["a"] <= p["m"] else f"A {p['a']:g} must lie between 0 and M {p['m']:g}"
-    if kind in {"logicle", "hyperlog"}:
-        return _width_problem(p, least_open=kind == "hyperlog")
-    return ""
+    return _RULES[transform.kind](p)
+
+
+def _positive(p: Mapping[str, float]) -> str:
+    low = [name for name, value in p.items() if value <= 0]
+    return f"{', '.join(low)} must be above 0" if low else ""
+
+
+def _linear_problem(p: Mapping[str, float]) -> str:
+    return "" if p["t"] + p["a"] > 0 else f"T + A is {p['t'] + p['a']:g}; it must be above 0"
+
+
+def _biex_problem(p: Mapping[str, float]) -> str:
+    if p["top"] <= 0 or p["width"] > -1:
+        return f"maxRange {p['top']:g} must be above 0 and width {p['width']:g} at most -1"
+    return "" if 2 * p["pos"] > math.log10(-p["width"]) else f"pos {p['pos']:g} is too low for the width"
+
+
+def _asinh_problem(p: Mapping[str, float]) -> str:
+    wrong = "" if 0 <= p["a"] <= p["m"] else f"A {p['a']:g} must lie between 0 and M {p['m']:g}"
+    return _positive({"T": p["t"], "M": p["m"]}) or wrong
+
+
+def _logicle_problem(p: Mapping[str, float]) -> str:
+    return _positive({"T": p["t"], "M": p["m"]}) or _width_problem(p, least_open=False)
+
+
+def _hyperlog_problem(p: Mapping[str, float]) -> str:
+    return _positive({"T": p["t"], "M": p["m"]}) or _width_problem(p, least_open=True)
 
 
 def _width_problem(p: Mapping[str, float], *, least_open: bool) -> str:
@@ -218,6 +237,17 @@ def _width_problem(p: Mapping[str, float], *, least_open: bool) -> str:
     if not -p["w"] <= p["a"] <= p["m"] - 2 * p["w"]:
         return f"A {p['a']:g} must lie between -W and M - 2W = {p['m'] - 2 * p['w']:g}"
     return ""
+
+
+_RULES: dict[str, Callable[[Mapping[str, float]], str]] = {
+    "linear": _linear_problem,
+    "log": _positive,
+    "flowjo_log": _positive,
+    "biex": _biex_problem,
+    "asinh": _asinh_problem,
+    "logicle": _logicle_problem,
+    "hyperlog": _hyperlog_problem,
+}
 
 
 def needed_first(populations: Iterable[Population]) -> Iterator[Population]:

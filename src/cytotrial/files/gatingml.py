@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterator, Sequence
 from io import BytesIO
 from pathlib import Path
 from types import MappingProxyType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from cytotrial.errors import TemplateError
 from cytotrial.files.from_flowkit import Converter, transform_of, transform_problem
@@ -16,6 +16,7 @@ from cytotrial.files.xml_strict import (
     GATING,
     TRANSFORMS,
     TemplateWarning,
+    content_version,
     escaped,
     is_number,
     local,
@@ -33,7 +34,6 @@ from cytotrial.terms import TUBE_MATRIX, GatingStrategy
 if TYPE_CHECKING:
     from lxml.etree import _Element
 
-VERSION = "2.0"
 _ROOT_TAG = qualified(GATING, "Gating-ML")
 _NUMBERS = frozenset({"min", "max", "value", "T", "W", "M", "A", "B", "C", "location"})
 _BUILT_IN = {"uncompensated", "FCS"}
@@ -97,7 +97,7 @@ def _strategy(path: Path, content: bytes) -> GatingStrategy:
         ) from error
     return GatingStrategy(
         name=path.stem,
-        version=VERSION,
+        version=content_version(content),
         source=path.name,
         populations=populations,
         matrices=MappingProxyType(matrices),
@@ -118,18 +118,13 @@ def _is_gatingml(path: Path, root: _Element) -> None:
 def _structure_problems(root: _Element) -> Iterator[str]:
     """What the schema check and FlowKit take long over, or read as something else."""
     if None in root.nsmap and root.nsmap[None] in {GATING, TRANSFORMS, DATA_TYPES}:
-        yield "xmlns: a default namespace is declared; each element must carry its prefix (gating:, transforms:)"
+        yield "xmlns: a default namespace is declared; each element must carry a prefix such as gating:"
     ids = [name for _, name in _gates_with_quadrants(root)]
-    if len(ids) <= len(set(ids)):
+    if len(ids) == len(set(ids)):
         parents = {name: parent for gate, name in _gates(root) if (parent := _attribute(gate, "parent_id"))}
-        # A child of a quadrant is a child of the quadrant's gate; for the depth that is one more.
-        parents |= {
-            _attribute(quadrant, "id"): name for gate, name in _gates(root) for quadrant in _quadrants(gate)
-        }
-        yield from tree_problems(
-            {name: _needs(gate, parents.get(name)) for gate, name in _gates_with_quadrants(root)},
-            parents=parents,
-        )
+        parents |= {_attribute(q, "id"): name for gate, name in _gates(root) for q in _quadrants(gate)}
+        needs = {name: _needs(gate, parents.get(name)) for gate, name in _gates_with_quadrants(root)}
+        yield from tree_problems(needs, parents=parents)
 
 
 def _needs(gate: _Element, parent: str | None) -> list[str]:
@@ -156,7 +151,7 @@ def _gates_with_quadrants(root: _Element) -> list[tuple[_Element, str]]:
 
 
 def _attribute(element: _Element, name: str, namespace: str = GATING) -> str:
-    return str(element.get(qualified(namespace, name), ""))
+    return element.get(qualified(namespace, name)) or ""
 
 
 def _schema_problems(root: _Element) -> Iterator[str]:
@@ -168,8 +163,9 @@ def _schema_problems(root: _Element) -> Iterator[str]:
     with as_file(files("flowkit") / "_resources") as folder:
         schema = etree.XMLSchema(etree.parse(str(folder / "Gating-ML.v2.0.xsd")))
     if not schema.validate(root.getroottree()):
-        for entry in schema.error_log:
-            message = entry.message
+        log: Any = schema.error_log
+        for entry in log:
+            message = str(entry.message)
             for namespace, prefix in (
                 (GATING, "gating"),
                 (TRANSFORMS, "transforms"),
@@ -187,7 +183,7 @@ def _id_problems(root: _Element) -> Iterator[str]:
         if problem:
             yield f"{_where(gate)}: {problem}; give the gate another gating:id"
         if name in seen:
-            yield f"{_where(gate)}: the gating:id is used twice (also on line {seen[name]}); give each gate its own"
+            yield f"{_where(gate)}: the gating:id is used twice (also on line {seen[name]}); make them differ"
         seen[name] = gate.sourceline
 
 
@@ -195,7 +191,7 @@ def _reference_problems(root: _Element) -> Iterator[str]:
     """References to what is not there."""
     seen = {name for _, name in _gates_with_quadrants(root)}
     whole = {name for gate, name in _gates(root) if _quadrants(gate)}
-    for gate, name in _gates(root):
+    for gate, _ in _gates(root):
         for wanted, attribute in ((_attribute(gate, "parent_id"), "parent_id"), *_operand_references(gate)):
             if wanted and (wanted not in seen or wanted in whole):
                 what = (
@@ -222,7 +218,7 @@ def _definition_problems(root: _Element) -> Iterator[str]:
         )
     if TUBE_MATRIX in defined["spectrumMatrix"]:
         yield f"transforms:spectrumMatrix '{TUBE_MATRIX}' has the name of every tube's own matrix; rename it"
-    for element in root.iter():
+    for element in root.iter("*"):
         for namespace in (GATING, DATA_TYPES):
             transform = _attribute(element, "transformation-ref", namespace)
             if transform and transform not in defined["transformation"]:
@@ -243,36 +239,28 @@ def _channel_problems(root: _Element, channels: Collection[str] | None) -> Itera
         if not name or name != name.strip():
             yield f"{_where(element)}: fcs-dimension {escaped(name)} is empty or has blanks at its ends"
         elif channels is not None and name not in channels and name not in fluorochromes:
-            yield f"{_where(element)}: fcs-dimension {escaped(name)} is not in the panel; it has {', '.join(channels)}"
+            known = ", ".join(channels)
+            yield f"{_where(element)}: fcs-dimension {escaped(name)} is not in the panel; it has {known}"
 
 
 def _shape_problems(root: _Element) -> Iterator[str]:
     """Coordinates that are no numbers, and gates that hold everything or nothing."""
-    for element in root.iter():
-        for problem in numbers_problems(element, names=_NUMBERS):
-            yield problem
+    for element in root.iter("*"):
+        yield from numbers_problems(element, names=_NUMBERS)
         if local(element) == "value" and not is_number(element.text):
             yield f"{_where(element)}: value is {escaped(element.text)}; a number was expected"
     for gate, _ in _gates(root):
-        dimensions = gate.findall(qualified(GATING, "dimension"))
-        names = [
-            _attribute(e, "name", DATA_TYPES)
-            for d in dimensions
-            for e in d.iter(qualified(DATA_TYPES, "fcs-dimension"))
-        ]
+        names = [_attribute(e, "name", DATA_TYPES) for e in gate.iter(qualified(DATA_TYPES, "fcs-dimension"))]
         if len(set(names)) < len(names):
             yield f"{_where(gate)}: the same dimension is used twice"
-        kind = local(gate)
-        if kind == "RectangleGate":
-            yield from _rectangle_problems(gate, dimensions)
-        elif kind == "PolygonGate":
-            yield from _polygon_problems(gate)
-        elif kind == "EllipsoidGate":
-            yield from _ellipsoid_problems(gate, len(dimensions))
+        if local(gate) in _SHAPE_CHECKS:
+            yield from _SHAPE_CHECKS[local(gate)](gate)
 
 
-def _rectangle_problems(gate: _Element, dimensions: Sequence[_Element]) -> Iterator[str]:
-    limits = [(_attribute(d, "min"), _attribute(d, "max")) for d in dimensions]
+def _rectangle_problems(gate: _Element) -> Iterator[str]:
+    limits = [
+        (_attribute(d, "min"), _attribute(d, "max")) for d in gate.findall(qualified(GATING, "dimension"))
+    ]
     if not any(low or high for low, high in limits):
         yield f"{_where(gate)}: has neither gating:min nor gating:max, so it would hold every event"
     for low, high in limits:
@@ -295,9 +283,10 @@ def _polygon_problems(gate: _Element) -> Iterator[str]:
         yield f"{_where(gate)}: a vertex has not two coordinates"
 
 
-def _ellipsoid_problems(gate: _Element, n: int) -> Iterator[str]:
+def _ellipsoid_problems(gate: _Element) -> Iterator[str]:
     import numpy as np  # noqa: PLC0415
 
+    n = len(gate.findall(qualified(GATING, "dimension")))
     rows = [
         [_attribute(e, "value", DATA_TYPES) for e in row.findall(qualified(GATING, "entry"))]
         for row in gate.iter(qualified(GATING, "row"))
@@ -311,6 +300,13 @@ def _ellipsoid_problems(gate: _Element, n: int) -> Iterator[str]:
             yield f"{_where(gate)}: the covarianceMatrix is not symmetric and positive, so it is no ellipsoid"
 
 
+_SHAPE_CHECKS = {
+    "RectangleGate": _rectangle_problems,
+    "PolygonGate": _polygon_problems,
+    "EllipsoidGate": _ellipsoid_problems,
+}
+
+
 def _scale_problems(root: _Element) -> Iterator[str]:
     from flowkit import transforms  # noqa: PLC0415
 
@@ -321,7 +317,7 @@ def _scale_problems(root: _Element) -> Iterator[str]:
         "logicle": transforms.LogicleTransform,
         "hyperlog": transforms.HyperlogTransform,
     }
-    for element in root.iter():
+    for element in root.iter("*"):
         maker = makers.get(local(element))
         if maker is None or element.tag != qualified(TRANSFORMS, local(element)):
             continue
@@ -338,15 +334,12 @@ def _scale_problems(root: _Element) -> Iterator[str]:
 
 def _matrix_problems(root: _Element) -> Iterator[str]:
     for matrix in root.findall(qualified(TRANSFORMS, "spectrumMatrix")):
-        if matrix.get(
-            "matrix-inverted-already", matrix.get(qualified(TRANSFORMS, "matrix-inverted-already"))
-        ) in {"true", "1"}:
+        if _attribute(matrix, "matrix-inverted-already", TRANSFORMS) in {"true", "1"}:
             yield f"{_where(matrix)}: is inverted already; give the spillover matrix itself"
-        detectors = [
-            _attribute(e, "name", DATA_TYPES)
-            for group in matrix.iter(qualified(TRANSFORMS, "detectors"))
-            for e in group
-        ]
+        named = matrix.findall(
+            f"{qualified(TRANSFORMS, 'detectors')}/{qualified(DATA_TYPES, 'fcs-dimension')}"
+        )
+        detectors = [_attribute(e, "name", DATA_TYPES) for e in named]
         rows = [
             [_attribute(c, "value", TRANSFORMS) for c in row.findall(qualified(TRANSFORMS, "coefficient"))]
             for row in matrix.findall(qualified(TRANSFORMS, "spectrum"))

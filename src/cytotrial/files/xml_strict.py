@@ -6,12 +6,13 @@ any parser that knows its meaning sees it.
 
 from __future__ import annotations
 
+import hashlib
 import math
 import re
 import stat
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from xml.parsers import expat
 
 from cytotrial.errors import TemplateError, all_problems
@@ -53,6 +54,11 @@ def read_bytes(path: Path) -> bytes:
         raise TemplateError(f"{path}: cannot be read: {error.strerror}.", hint="Correct the path.") from None
 
 
+def content_version(content: bytes) -> str:
+    """What a gating file without a version of its own is known by: the beginning of its SHA-256."""
+    return f"sha256:{hashlib.sha256(content).hexdigest()[:12]}"
+
+
 def parse(path: Path, content: bytes) -> _Element:
     """The root element.
 
@@ -79,13 +85,14 @@ def parse(path: Path, content: bytes) -> _Element:
         raise TemplateError(
             f"{path}: is not well-formed XML{depth}: {error.msg}.", hint="Export the file again."
         ) from None
-    if root.getroottree().docinfo.doctype:
+    information: Any = root.getroottree().docinfo
+    if information.doctype:
         raise _doctype_error(path)
     return root
 
 
-class _RootReached(Exception):
-    pass
+class _EnoughError(Exception):
+    """Raised within the parser once the question is answered."""
 
 
 def _has_doctype(content: bytes) -> bool:
@@ -94,17 +101,17 @@ def _has_doctype(content: bytes) -> bool:
 
     def doctype(name: str, *_: object) -> None:
         found.append(name)
-        raise _RootReached
+        raise _EnoughError
 
     def element(*_: object) -> None:
-        raise _RootReached
+        raise _EnoughError
 
     parser = expat.ParserCreate()
     parser.StartDoctypeDeclHandler = doctype
     parser.StartElementHandler = element
     try:
         parser.Parse(content, True)
-    except (_RootReached, expat.ExpatError):
+    except (_EnoughError, expat.ExpatError):
         return bool(found)
     return bool(found)
 
@@ -159,7 +166,8 @@ def numbers_problems(element: _Element, *, names: frozenset[str]) -> Iterator[st
     for attribute, text in element.attrib.items():
         name = str(attribute).rpartition("}")[2]
         if name in names and not is_number(str(text)):
-            yield f"line {element.sourceline}, {local(element)}: {name} is {escaped(str(text))}; a number was expected"
+            where = f"line {element.sourceline}, {local(element)}"
+            yield f"{where}: {name} is {escaped(str(text))}; a number was expected"
 
 
 def is_number(text: str | None) -> bool:

@@ -85,8 +85,17 @@ def _detection(events: float, tables: ReportTables) -> str:
 
 
 def flagged_populations(populations: pd.DataFrame) -> Table:
-    """L1c: every population of a tube that was flagged when it was gated."""
-    shown = populations[populations["flags"].ne("") | ~populations["status"].str.upper().isin(["OK", ""])]
+    """L1c: every population that was flagged when it was gated.
+
+    What flags the whole tube is listed once, at its root; a tube without events stands in L1a.
+    """
+    status = populations["status"].str.upper()
+    flagged = (populations["flags"].ne("") | ~status.isin(["OK", ""])) & status.ne("NOT_DONE")
+    roots = populations[populations["population"] == "root"]
+    of_tube = set(zip(roots["sample_id"], roots["flags"], roots["status"], strict=True))
+    keys = zip(populations["sample_id"], populations["flags"], populations["status"], strict=True)
+    repeated = pd.Series([key in of_tube for key in keys], index=populations.index)
+    shown = populations[flagged & ~(repeated & populations["population"].ne("root"))]
     shown = shown.sort_values(["sample_id"], kind="stable")
     extra = [key for key in ("subject", "visit", "panel", "role") if key in shown.columns]
     columns = ["sample_id", *extra, "population", "parent", "status", "flags"]

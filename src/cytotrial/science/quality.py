@@ -90,14 +90,22 @@ def _off(values: FloatArray, *, k: float, floor: float | FloatArray) -> BoolArra
 
 
 def _off_medians(values: FloatArray, edges: np.ndarray, *, k: float) -> BoolArray:
-    """Bins whose median is off; a median of n events errs by 1.2533 SD/√n (normal theory)."""
+    """Bins whose median is off.
+
+    A median m of n events errs by 1/(2 f(m) √n), f the density; f(m) is read off the central part
+    of all events (a tenth of them, more where bins are so small that their median may lie further
+    out). Where the median lies between two populations, as in a tube that is half beads, f is small
+    and a bin's median may jump without anything being wrong.
+    """
     sizes = np.diff(edges)
     medians = np.array(
         [np.median(values[start:stop]) if stop > start else np.nan for start, stop in zip(edges, edges[1:], strict=False)]
     )
     filled = np.where(np.isnan(medians), np.nanmedian(medians), medians)
-    quartiles = np.percentile(values[:: max(1, values.size // 10_000)], [25, 75])
-    sampling_error = 1.2533 * (quartiles[1] - quartiles[0]) / 1.349 / np.sqrt(np.maximum(sizes, 1))
+    root_n = np.sqrt(np.maximum(sizes, 1))
+    half = float(min(0.45, max(0.05, 1 / np.median(root_n))))
+    low, high = np.quantile(values[:: max(1, values.size // 10_000)], [0.5 - half, 0.5 + half])
+    sampling_error = (high - low) / (2 * half) / (2 * root_n)
     return _off(filled, k=k, floor=sampling_error)
 
 

@@ -49,7 +49,7 @@ def check_tube(plan: Plan, tube: Tube) -> Row:
         (finding for finding in findings if finding.outcome is not Outcome.OK),
         key=lambda finding: finding.outcome is not Outcome.REJECT,
     )
-    code = telling[0].code if telling else ""
+    code = ";".join(dict.fromkeys(finding.code for finding in telling))
     message = " | ".join(_sentence(finding) for finding in telling)
     return _row(tube, status, code, message, report=report, digest=digest)
 

@@ -17,6 +17,7 @@ from cytotrial.science.counting import (
 from cytotrial.settings import Absolute, Counts, CrossTube, Parameter, Percent, Ratio
 from cytotrial.steps.layout import COUNTS
 from cytotrial.steps.plan import Plan
+from cytotrial.steps.tubes import value_flags
 from cytotrial.terms import Count, Role, Status, Tube
 
 UNITS = {
@@ -113,8 +114,7 @@ def _in_tube(draw: Draw, panel: str, make: Callable[[TubePopulations, Tube], Cou
     tube = usable[-1]
     rows = draw.populations.get(tube.sample_id, {})
     flags = [f"REPEAT_TUBES:{len(tubes)}"] if len(tubes) > 1 else []
-    if draw.inventory[tube.sample_id]["status"] == "warn":
-        flags.append(f"TUBE_WARN:{draw.inventory[tube.sample_id]['code']}")
+    flags += value_flags(draw.inventory[tube.sample_id]["code"])
     versions = tuple({f"{panel}:{row['gating_version']}" for row in rows.values()})
     try:
         count = make(rows, tube)
@@ -128,7 +128,7 @@ def _in_tube(draw: Draw, panel: str, make: Callable[[TubePopulations, Tube], Cou
 def _unavailable(tube: Tube, draw: Draw) -> Value:
     """A tube that was not done or was rejected: no value, and the reason."""
     row = draw.inventory[tube.sample_id]
-    reason = row["message"] if row["status"] == "not_done" else row["code"]
+    reason = row["message"] if row["status"] == "not_done" else row["code"].split(";")[0]
     word = "NOT_DONE" if row["status"] == "not_done" else "TUBE_REJECTED"
     return Value(None, Status.NOT_DONE, (f"{word}:{reason.replace(';', ',')}",), (tube.sample_id,))
 

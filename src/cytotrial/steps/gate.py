@@ -22,7 +22,7 @@ from cytotrial.steps.layout import GATES, POPULATIONS
 from cytotrial.steps.pictures import picture_of, write_pictures
 from cytotrial.steps.plan import Plan
 from cytotrial.steps.strategies import strategy_of
-from cytotrial.steps.tubes import channels_of_markers
+from cytotrial.steps.tubes import channels_of_markers, value_flags
 from cytotrial.terms import (
     ROOT,
     TUBE_MATRIX,
@@ -85,7 +85,7 @@ class Bench:
         channels, _ = channels_of_markers(report.header.channels, self.settings.markers)
         matrix = self._matrix(tube, report.header.spillover)
         time = self._time(decoded.events, report.header.time_index)
-        flags = [f"TUBE_WARN:{checked['code']}"] if checked["status"] == "warn" else []
+        flags = list(value_flags(checked["code"])) if checked["status"] == "warn" else []
         flags += [f"NON_FINITE_EVENTS:{decoded.n_nonfinite}"] if decoded.n_nonfinite else []
         strategy = strategy_of(self.strategies, fcs=tube.fcs)
         events = TubeEvents(decoded.events, {**strategy.matrices, **({TUBE_MATRIX: matrix} if matrix else {})})

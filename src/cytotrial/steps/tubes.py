@@ -9,6 +9,21 @@ from cytotrial.terms import Channel, Finding, Outcome, Role, Tube
 
 STAINED_ALONE = {Role.SINGLE_STAIN, Role.UNSTAINED}
 
+NO_EFFECT_ON_NUMBERS = {"IDENTITY_IN_KEYWORDS", "COMPENSATION_FLAG"}
+"""Codes of warnings about a file that leave its events as they are: they flag the tube, not its values."""
+
+
+def value_flags(code: str) -> tuple[str, ...]:
+    """The flags that a tube's warnings (codes joined by semicolons) lay on every value made from it.
+
+    Examples
+    --------
+    >>> value_flags("IDENTITY_IN_KEYWORDS;SATURATED")
+    ('TUBE_WARN:SATURATED',)
+    """
+    codes = [part for part in code.split(";") if part and part not in NO_EFFECT_ON_NUMBERS]
+    return tuple(f"TUBE_WARN:{part}" for part in codes)
+
 
 def channels_of_markers(
     channels: Sequence[Channel], markers: Mapping[str, Sequence[str]]
