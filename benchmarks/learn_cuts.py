@@ -83,7 +83,10 @@ def learn_th17(plans: list[Plan]) -> None:
             if len(draw) == 2:
                 offsets.append(unbiased_offset(*draw[Role.SAMPLE], draw[Role.UNSTIMULATED][0]))
     quartiles = np.percentile(offsets, [25, 50, 75])
-    print(f"Th17 offset: median {quartiles[1]:.3f}, quartiles {quartiles[0]:.3f} to {quartiles[2]:.3f}, n {len(offsets)}")
+    print(
+        f"Th17 offset: median {quartiles[1]:.3f}, "
+        f"quartiles {quartiles[0]:.3f} to {quartiles[2]:.3f}, {len(offsets)} tubes"
+    )
 
 
 def unbiased_offset(gated: GatedTube, labels: np.ndarray, unstimulated: GatedTube) -> float:
@@ -115,7 +118,9 @@ def learn_treg(plans: list[Plan]) -> None:
         print(f"  {cd25:.2f}, {foxp3:.2f}: {f1:.3f}, {bias:+.3f}, {error:.3f}")
 
 
-def scored(values: tuple[np.ndarray, ...], treg: np.ndarray, *, cd25: float, foxp3: float) -> tuple[float, float]:
+def scored(
+    values: tuple[np.ndarray, ...], treg: np.ndarray, *, cd25: float, foxp3: float
+) -> tuple[float, float]:
     """F1 and relative error of the number of one tube."""
     inside = (
         (values[0] >= cut(values, (0, 1, 2), ("high", "low"), cd25))
@@ -126,7 +131,14 @@ def scored(values: tuple[np.ndarray, ...], treg: np.ndarray, *, cd25: float, fox
     return 2 * hits / (inside.sum() + treg.sum()), inside.sum() / treg.sum() - 1
 
 
-def cut(values: tuple[np.ndarray, ...], order: tuple[int, ...], sides: tuple[str, ...], fraction: float, *, keep: str = "above") -> float:
+def cut(
+    values: tuple[np.ndarray, ...],
+    order: tuple[int, ...],
+    sides: tuple[str, ...],
+    fraction: float,
+    *,
+    keep: str = "above",
+) -> float:
     view = View(tuple(Dimension(str(i)) for i in order), tuple(values[i] for i in order))
     gate = find_gate("landmark_fraction", view, {"fraction": fraction, "landmarks": sides, "keep": keep}).gate
     limit = gate.low[0] if keep == "above" else gate.high[0]
@@ -135,7 +147,9 @@ def cut(values: tuple[np.ndarray, ...], order: tuple[int, ...], sides: tuple[str
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--seeds", type=int, nargs="+", default=[101, 102])
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:

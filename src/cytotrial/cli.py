@@ -45,9 +45,15 @@ def cli() -> None:
 
 @cli.command()
 @click.argument("folder", type=click.Path(path_type=Path, file_okay=False))
-@click.option("--subjects", default=12, show_default=True, type=click.IntRange(1, 899), help="Subjects of the cohort.")
 @click.option(
-    "--events", default=40_000, show_default=True, type=click.IntRange(500, 2_000_000), help="Events of a sample tube."
+    "--subjects", default=12, show_default=True, type=click.IntRange(1, 899), help="Subjects of the cohort."
+)
+@click.option(
+    "--events",
+    default=40_000,
+    show_default=True,
+    type=click.IntRange(500, 2_000_000),
+    help="Events of a sample tube.",
 )
 @click.option("--seed", default=20170, show_default=True, help="The same seed gives the same bytes.")
 @click.option("--labels", is_flag=True, help="Also write each event's true population to truth/labels/.")

@@ -20,7 +20,8 @@ from cytotrial.errors import ConfigError, all_problems
 Text = Annotated[str, Field(min_length=1, max_length=200)]
 RelativePath = Annotated[str, Field(min_length=1, max_length=400, pattern=r"^[^\x00-\x1f]+$")]
 Identifier = Annotated[
-    str, Field(pattern=r"^[A-Za-z0-9]([A-Za-z0-9._-]{0,62}[A-Za-z0-9])?$", description="An id as in the sheets.")
+    str,
+    Field(pattern=r"^[A-Za-z0-9]([A-Za-z0-9._-]{0,62}[A-Za-z0-9])?$", description="An id as in the sheets."),
 ]
 ParameterCode = Literal["LYMABS", "CD4ABS", "TREGABS", "TH17ABS", "TREGPCD4", "TH17PCD4", "TH17TREG"]
 
@@ -37,8 +38,12 @@ class Sheets(Model):
     samples: RelativePath = Field(description="One row per FCS file, or per planned tube that was not done.")
     subjects: RelativePath = Field(description="One row per subject.")
     visits: RelativePath = Field(description="One row per planned visit, with its window in study days.")
-    cbc: RelativePath | None = Field(None, description="Blood counts per specimen (needed for dual platform).")
-    clinical: RelativePath | None = Field(None, description="Clinical values, long form: for the report's tables.")
+    cbc: RelativePath | None = Field(
+        None, description="Blood counts per specimen (needed for dual platform)."
+    )
+    clinical: RelativePath | None = Field(
+        None, description="Clinical values, long form: for the report's tables."
+    )
     exposure: RelativePath | None = Field(None, description="Doses given: for the individual profiles.")
 
 
@@ -74,10 +79,14 @@ class Counts(Model):
     )
     beads: Text = Field("beads", description="Population of the count tube that holds the counting beads.")
     min_bead_events: int = Field(
-        1000, ge=1, description="Fewer beads than this flag the count (1,000 beads have a counting CV of 3.2 %)."
+        1000,
+        ge=1,
+        description="Fewer beads than this flag the count (1,000 beads have a counting CV of 3.2 %).",
     )
     lod_events: int = Field(20, ge=1, description="Limit of detection, in events of the population.")
-    lloq_events: int = Field(50, ge=1, description="Lower limit of quantitation, in events of the population.")
+    lloq_events: int = Field(
+        50, ge=1, description="Lower limit of quantitation, in events of the population."
+    )
 
     @model_validator(mode="after")
     def _limits_in_order(self) -> Counts:
@@ -133,7 +142,10 @@ class Quality(Model):
         7.0, gt=0, description="A time bin is unstable beyond median ± k robust SD of rate or channel median."
     )
     max_time_removed_percent: float = Field(
-        30.0, ge=0, le=100, description="A tube that loses more than this share of its events is flagged WARN."
+        30.0,
+        ge=0,
+        le=100,
+        description="A tube that loses more than this share of its events is flagged WARN.",
     )
     min_events: int = Field(1000, ge=0, description="A tube with fewer events is flagged.")
 
@@ -194,11 +206,12 @@ def _unknown_panels(settings: Settings) -> Iterator[str]:
     for code, parameter in settings.parameters.items():
         panel = getattr(parameter, "panel", None)
         if panel is not None and panel not in settings.panels:
-            yield f"parameters.{code}.panel: '{panel}' is not one of the panels{_suggest(panel, settings.panels)}"
+            near = _suggest(panel, settings.panels)
+            yield f"parameters.{code}.panel: '{panel}' is not one of the panels{near}"
 
 
 def _unknown_parameters(settings: Settings) -> Iterator[str]:
-    wanted = {
+    wanted: dict[str, dict[str, tuple[str, ...]]] = {
         "cross_tube": {"percent": ("percent",), "count": ("absolute",)},
         "ratio": {"numerator": ("absolute", "cross_tube"), "denominator": ("absolute", "cross_tube")},
     }
@@ -209,7 +222,8 @@ def _unknown_parameters(settings: Settings) -> Iterator[str]:
             if other is None:
                 yield f"parameters.{code}.{key}: '{name}' is not one of the parameters that are configured"
             elif other.kind not in kinds:
-                yield f"parameters.{code}.{key}: '{name}' is of kind {other.kind}, expected {' or '.join(kinds)}"
+                expected = " or ".join(kinds)
+                yield f"parameters.{code}.{key}: '{name}' is of kind {other.kind}, expected {expected}"
 
 
 def load_settings(plain: Mapping[str, Any], *, where: str) -> Settings:
@@ -235,7 +249,9 @@ def load_settings(plain: Mapping[str, Any], *, where: str) -> Settings:
 
 
 def _problem(item: Any) -> str:
-    location = ".".join(str(part) for part in item["loc"] if part not in {"absolute", "percent", "cross_tube", "ratio"})
+    location = ".".join(
+        str(part) for part in item["loc"] if part not in {"absolute", "percent", "cross_tube", "ratio"}
+    )
     if item["type"] == "extra_forbidden":
         key = str(item["loc"][-1])
         return f"{location}: unknown key{_suggest(key, _keys_at(item['loc'][:-1]))}"

@@ -73,13 +73,21 @@ def test_a_background_above_the_signal_gives_zero_and_a_flag():
 
 def test_the_cd4_count_cancels_in_the_ratio_of_th17_to_treg():
     ratio = ratio_of_shared_parent(frequency(240, 20_000), frequency(507, 20_000))
-    assert (round(ratio.value, 4), round(ratio.ci_low, 4), round(ratio.ci_high, 4)) == (0.4734, 0.4065, 0.5513)
+    assert (round(ratio.value, 4), round(ratio.ci_low, 4), round(ratio.ci_high, 4)) == (
+        0.4734,
+        0.4065,
+        0.5513,
+    )
 
 
 def test_the_ratio_net_of_background_is_wider():
     net = subtract_background(frequency(240, 20_000), frequency(17, 20_000))
     ratio = ratio_of_shared_parent(net, frequency(507, 20_000))
-    assert (round(ratio.value, 4), round(ratio.ci_low, 4), round(ratio.ci_high, 4)) == (0.4398, 0.3732, 0.5184)
+    assert (round(ratio.value, 4), round(ratio.ci_low, 4), round(ratio.ci_high, 4)) == (
+        0.4398,
+        0.3732,
+        0.5184,
+    )
 
 
 def test_a_ratio_to_nothing_is_an_error():

@@ -26,7 +26,9 @@ def cut(name: str, view: View, **arguments: object) -> float:
 
 
 def test_the_valley_between_two_equal_peaks_is_in_the_middle():
-    assert cut("density_minimum", View((CD4,), (two_peaks(),)), bounds=(0.3, 0.7)) == pytest.approx(0.5, abs=0.05)
+    assert cut("density_minimum", View((CD4,), (two_peaks(),)), bounds=(0.3, 0.7)) == pytest.approx(
+        0.5, abs=0.05
+    )
 
 
 def test_a_valley_is_found_though_one_peak_is_fifty_times_smaller():
@@ -46,7 +48,9 @@ def test_a_valley_outside_the_bounds_does_not_count():
 
 
 def test_keeping_what_is_below_gives_an_upper_limit():
-    gate = find_gate("density_minimum", View((CD4,), (two_peaks(),)), {"bounds": (0.3, 0.7), "keep": "below"}).gate
+    gate = find_gate(
+        "density_minimum", View((CD4,), (two_peaks(),)), {"bounds": (0.3, 0.7), "keep": "below"}
+    ).gate
     assert gate.low == (None,)
     assert gate.high[0] is not None
 
@@ -90,7 +94,12 @@ def test_the_landmark_cut_moves_and_stretches_with_staining():
     dimensions = (Dimension("FOXP3"), Dimension("CD25"), Dimension("CD127"))
     sides = ("high", "low")
     plain = cut("landmark_fraction", View(dimensions, (foxp3, cd25, cd127)), fraction=0.5, landmarks=sides)
-    stretched = cut("landmark_fraction", View(dimensions, (1.1 * foxp3 + 0.05, cd25, cd127)), fraction=0.5, landmarks=sides)
+    stretched = cut(
+        "landmark_fraction",
+        View(dimensions, (1.1 * foxp3 + 0.05, cd25, cd127)),
+        fraction=0.5,
+        landmarks=sides,
+    )
     assert plain == pytest.approx(0.45, abs=0.01)
     assert stretched == pytest.approx(1.1 * plain + 0.05, abs=1e-9)
 
@@ -99,7 +108,9 @@ def test_landmarks_need_enough_events():
     values = tuple(np.linspace(0, 1, 100) for _ in range(3))
     with pytest.raises(GateError, match="needs 400"):
         find_gate(
-            "landmark_fraction", View((CD4, CD4, CD4), values), {"fraction": 0.5, "landmarks": ("high", "low")}
+            "landmark_fraction",
+            View((CD4, CD4, CD4), values),
+            {"fraction": 0.5, "landmarks": ("high", "low")},
         )
 
 
@@ -108,7 +119,9 @@ def test_cd127_is_cut_below_for_it_is_low_on_regulatory_cells():
     cd127 = np.concatenate([rng.normal(0.7, 0.03, 10_000), rng.normal(0.3, 0.03, 500)])
     cd25 = np.concatenate([rng.normal(0.3, 0.03, 10_000), rng.normal(0.8, 0.03, 500)])
     view = View((Dimension("CD127"), Dimension("CD25")), (cd127, cd25))
-    gate = find_gate("landmark_fraction", view, {"fraction": 0.5, "landmarks": ("high",), "keep": "below"}).gate
+    gate = find_gate(
+        "landmark_fraction", view, {"fraction": 0.5, "landmarks": ("high",), "keep": "below"}
+    ).gate
     assert gate.high[0] == pytest.approx(0.5, abs=0.01)
 
 
@@ -118,7 +131,9 @@ def test_a_marker_that_is_not_in_the_tube_gives_no_landmarks():
     cd25 = np.concatenate([rng.normal(0.3, 0.03, 9500), rng.normal(0.8, 0.03, 500)])
     falling = noise - 0.1 * (cd25 > 0.5)
     with pytest.raises(GateError, match="wrong side"):
-        find_gate("landmark_fraction", View((CD4, CD4), (falling, cd25)), {"fraction": 0.5, "landmarks": ("high",)})
+        find_gate(
+            "landmark_fraction", View((CD4, CD4), (falling, cd25)), {"fraction": 0.5, "landmarks": ("high",)}
+        )
 
 
 def test_singlets_are_kept_and_doublets_are_not():

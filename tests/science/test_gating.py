@@ -38,7 +38,9 @@ def test_a_child_is_counted_within_its_parent():
     # Four events; two are CD4+, one of which is also above 10 in IL-17A; a CD4- event is too.
     stained = tube("t", np.array([200.0, 200, 0, 0]), np.array([50.0, 0, 50, 0]))
     child = Population("Th17", "CD4+", gate=RectangleGate((IL17,), (10.0,), (None,)))
-    rows = count_populations(strategy(CD4_POSITIVE, child), gate_tube(strategy(CD4_POSITIVE, child), stained, controls={}))
+    rows = count_populations(
+        strategy(CD4_POSITIVE, child), gate_tube(strategy(CD4_POSITIVE, child), stained, controls={})
+    )
     assert [(row.population, row.events, row.parent_events) for row in rows] == [
         ("root", 4, None),
         ("CD4+", 2, 4),

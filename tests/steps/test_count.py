@@ -16,7 +16,8 @@ SETTINGS = Settings.model_validate(
         "fcs_dir": "fcs",
         "sheets": {"samples": "s", "subjects": "s", "visits": "s"},
         "panels": {
-            name: {"markers": {"CD4": ["CD4"]}, "gating": f"{name}.yaml"} for name in ("count", "treg", "th17")
+            name: {"markers": {"CD4": ["CD4"]}, "gating": f"{name}.yaml"}
+            for name in ("count", "treg", "th17")
         },
         "parameters": {
             "CD4ABS": {"kind": "absolute", "panel": "count", "population": "CD4+"},
@@ -64,15 +65,12 @@ def draw(**changes: dict[str, dict[str, str]]) -> Draw:
     return Draw(tubes, gated, inventory)
 
 
-def values(of: Draw) -> dict[str, object]:
-    return {code: value for code, value in values_of(of, SETTINGS.parameters, SETTINGS.counts).items()}
-
-
 def test_a_whole_draw_gives_the_worked_example():
     result = values_of(draw(), SETTINGS.parameters, SETTINGS.counts)
     numbers = {code: round(value.count.value, 3) for code, value in result.items() if value.count}
     assert numbers == {
-        "CD4ABS": 512.0, "TREGPCD4": 2.535, "TH17PCD4": 1.115, "TREGABS": 12.979, "TH17ABS": 5.709, "TH17TREG": 0.44,
+        "CD4ABS": 512.0, "TREGPCD4": 2.535, "TH17PCD4": 1.115,
+        "TREGABS": 12.979, "TH17ABS": 5.709, "TH17TREG": 0.44,
     }  # fmt: skip
     assert {value.status for value in result.values()} == {Status.OK}
 
@@ -97,7 +95,9 @@ def test_a_rejected_treg_tube_leaves_cd4_and_th17_as_they_were():
 
 
 def test_a_gate_that_could_not_be_placed_is_a_failure_and_not_a_zero():
-    result = values_of(draw(r=populations(**{"CD4+": 20_000, "Treg": None})), SETTINGS.parameters, SETTINGS.counts)
+    result = values_of(
+        draw(r=populations(**{"CD4+": 20_000, "Treg": None})), SETTINGS.parameters, SETTINGS.counts
+    )
     assert result["TREGABS"].count is None
     assert result["TREGABS"].status is Status.FAIL
     assert "could not be gated: no valley" in result["TREGPCD4"].flags[0]
@@ -120,12 +120,16 @@ def test_a_count_tube_without_bead_lot_gives_no_count():
 
 
 def test_few_beads_are_flagged():
-    result = values_of(draw(c=populations(**{"CD4+": 512, "beads": 999})), SETTINGS.parameters, SETTINGS.counts)
+    result = values_of(
+        draw(c=populations(**{"CD4+": 512, "beads": 999})), SETTINGS.parameters, SETTINGS.counts
+    )
     assert "FEW_BEADS" in result["CD4ABS"].flags
     assert result["CD4ABS"].status is Status.WARN
 
 
-@pytest.mark.parametrize(("events", "flag"), [(19, "BELOW_LOD"), (20, "BELOW_LLOQ"), (49, "BELOW_LLOQ"), (50, None)])
+@pytest.mark.parametrize(
+    ("events", "flag"), [(19, "BELOW_LOD"), (20, "BELOW_LLOQ"), (49, "BELOW_LLOQ"), (50, None)]
+)
 def test_limits_of_detection_and_quantitation_are_in_events(events: int, flag: str | None):
     result = values_of(
         draw(r=populations(**{"CD4+": 20_000, "Treg": events})), SETTINGS.parameters, SETTINGS.counts
@@ -134,13 +138,17 @@ def test_limits_of_detection_and_quantitation_are_in_events(events: int, flag: s
 
 
 def test_a_ratio_to_a_treg_count_below_quantitation_is_not_given():
-    result = values_of(draw(r=populations(**{"CD4+": 20_000, "Treg": 30})), SETTINGS.parameters, SETTINGS.counts)
+    result = values_of(
+        draw(r=populations(**{"CD4+": 20_000, "Treg": 30})), SETTINGS.parameters, SETTINGS.counts
+    )
     assert result["TH17TREG"].count is None
     assert "DENOMINATOR_BELOW_LLOQ" in result["TH17TREG"].flags
 
 
 def test_a_population_that_the_gating_does_not_have_is_named_with_those_it_has():
-    result = values_of(draw(r=populations(**{"CD4+": 20_000, "Tregs": 3})), SETTINGS.parameters, SETTINGS.counts)
+    result = values_of(
+        draw(r=populations(**{"CD4+": 20_000, "Tregs": 3})), SETTINGS.parameters, SETTINGS.counts
+    )
     assert "it has: CD4+, Tregs" in result["TREGPCD4"].flags[0]
 
 

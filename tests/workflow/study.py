@@ -31,7 +31,11 @@ class Study:
             capture_output=True,
             text=True,
             check=False,
-            env={**os.environ, "PATH": f"{BIN}{os.pathsep}{os.environ['PATH']}", "XDG_CACHE_HOME": str(self.folder / ".cache")},
+            env={
+                **os.environ,
+                "PATH": f"{BIN}{os.pathsep}{os.environ['PATH']}",
+                "XDG_CACHE_HOME": str(self.folder / ".cache"),
+            },
         )
 
     def run(self) -> list[str]:
@@ -53,7 +57,7 @@ class Study:
 
 def jobs_in(output: str) -> list[str]:
     """The commands that a run printed: `gate treg subject.S001`, `report`."""
-    lines = re.findall(r"^\s*cytotrial (\S+) --config \S+(.*?) 2> ", output, flags=re.MULTILINE)
+    lines = re.findall(r"Shell command: cytotrial (\S+) --config \S+(.*?) 2> ", output, flags=re.MULTILINE)
     return sorted(" ".join([name, *re.findall(r"--\S+ (\S+)", rest)]) for name, rest in lines)
 
 

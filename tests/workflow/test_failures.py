@@ -36,7 +36,9 @@ def test_every_row_of_the_sheet_is_accounted_for(whole: Study):
 
 
 def test_the_tube_whose_copy_broke_off_is_a_rejected_row_and_a_value_not_done(whole: Study):
-    rejected = [row for row in rows_of(whole.path("results/check/inventory.csv")) if row["status"] == "reject"]
+    rejected = [
+        row for row in rows_of(whole.path("results/check/inventory.csv")) if row["status"] == "reject"
+    ]
     assert len(rejected) == 1
     (row,) = rejected
     values = [
@@ -53,7 +55,10 @@ def test_a_missing_file_rejects_its_tube_and_leaves_no_old_result(whole: Study):
     row = next(
         row
         for row in rows_of(whole.path("results/check/inventory.csv"))
-        if row["status"] == "ok" and row["panel"] == "treg" and row["role"] == "sample" and row["subject"] == "S001"
+        if row["status"] == "ok"
+        and row["panel"] == "treg"
+        and row["role"] == "sample"
+        and row["subject"] == "S001"
     )
     sheet = rows_of(whole.path("resources/demo/sheets/samples.tsv"), "\t")
     fcs = next(line["fcs"] for line in sheet if line["sample_id"] == row["sample_id"])
@@ -65,7 +70,9 @@ def test_a_missing_file_rejects_its_tube_and_leaves_no_old_result(whole: Study):
         after = {line["sample_id"]: line for line in rows_of(whole.path("results/check/inventory.csv"))}
         assert after[row["sample_id"]]["status"] == "reject"
         gone = [
-            line for line in rows_of(whole.path("results/populations.csv")) if line["sample_id"] == row["sample_id"]
+            line
+            for line in rows_of(whole.path("results/populations.csv"))
+            if line["sample_id"] == row["sample_id"]
         ]
         assert gone
         assert {line["events"] for line in gone} == {""}
@@ -112,7 +119,9 @@ def test_all_problems_of_a_sheet_are_told_at_once_with_their_lines(whole: Study)
     panel = lines[0].split("\t").index("panel")
     second = lines[2].split("\t")
     first[panel], second[panel] = "tregg", "th71"
-    path.write_text("\n".join([lines[0], "\t".join(first), "\t".join(second), *lines[3:]]) + "\n", encoding="utf-8")
+    path.write_text(
+        "\n".join([lines[0], "\t".join(first), "\t".join(second), *lines[3:]]) + "\n", encoding="utf-8"
+    )
     try:
         message = refusal(whole)
         assert "line 2" in message

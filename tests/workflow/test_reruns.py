@@ -44,7 +44,9 @@ def test_changing_a_report_setting_reruns_only_the_report(settled: Study):
 def test_reordering_the_configuration_reruns_nothing(settled: Study):
     path = settled.path("config", "config.yaml")
     lines = lines_of(path)
-    lod, lloq = (next(i for i, line in enumerate(lines) if key in line) for key in ("lod_events", "lloq_events"))
+    lod, lloq = (
+        next(i for i, line in enumerate(lines) if key in line) for key in ("lod_events", "lloq_events")
+    )
     lines[lod], lines[lloq] = lines[lloq], lines[lod]
     path.write_text("".join(lines), encoding="utf-8")
     assert settled.run() == []
@@ -57,10 +59,15 @@ def test_a_limit_of_quantitation_reruns_the_counts_and_no_gate(settled: Study):
 
 def test_adding_a_subject_runs_only_that_subjects_tubes_and_the_joins(settled: Study):
     sheets = settled.path("resources", "demo", "sheets")
-    everything = {name: lines_of(sheets / name) for name in ("samples.tsv", "subjects.tsv", "clinical.tsv", "exposure.tsv")}
+    everything = {
+        name: lines_of(sheets / name)
+        for name in ("samples.tsv", "subjects.tsv", "clinical.tsv", "exposure.tsv")
+    }
     newcomer = "S002"
     for name, lines in everything.items():
-        kept = [line for line in lines if newcomer not in line.split("\t") and newcomer not in line.split("\t")[0]]
+        kept = [
+            line for line in lines if newcomer not in line.split("\t") and newcomer not in line.split("\t")[0]
+        ]
         (sheets / name).write_text("".join(kept), encoding="utf-8")
     without = settled.run()
     assert not [job for job in without if job.split()[0] in {"check-unit", "compensate", "gate"}]

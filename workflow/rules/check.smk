@@ -6,12 +6,12 @@ rule check_unit:
         fcs=lambda wildcards: raw(PLAN.units[wildcards.unit]),
     output:
         LAYOUT.checked("{unit}"),
+    log:
+        "logs/check/{unit}.log",
     params:
         settings=PLAN.settings_of("check"),
         tubes=lambda wildcards: PLAN.content_of(PLAN.units[wildcards.unit]),
         code=code_of("check"),
-    log:
-        "logs/check/{unit}.log",
     shell:
         "cytotrial check-unit --config {CONFIG:q} --unit {wildcards.unit:q} 2> {log:q}"
 
@@ -21,9 +21,9 @@ rule inventory:
         [LAYOUT.checked(unit) for unit in PLAN.units],
     output:
         LAYOUT.inventory,
-    params:
-        code=code_of("check"),
     log:
         "logs/inventory.log",
+    params:
+        code=code_of("check"),
     shell:
         "cytotrial inventory --config {CONFIG:q} 2> {log:q}"

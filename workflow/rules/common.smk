@@ -11,7 +11,9 @@ from snakemake.exceptions import WorkflowError
 from cytotrial.errors import CytotrialError
 from cytotrial.steps.plan import code_of, make_plan
 
-os.environ["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
+os.environ["PATH"] = os.pathsep.join(
+    [str(Path(sys.executable).parent), os.environ["PATH"]]
+)
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 if config and not workflow.overwrite_configfiles:

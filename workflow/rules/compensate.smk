@@ -14,12 +14,12 @@ rule compensate:
     output:
         matrix=LAYOUT.matrix("{panel}", "{batch}"),
         quality=LAYOUT.matrix_quality("{panel}", "{batch}"),
+    log:
+        "logs/compensate/{panel}.{batch}.log",
     params:
         settings=lambda w: PLAN.settings_of("compensate", panel=w.panel),
         tubes=lambda w: PLAN.content_of(PLAN.tubes_for_matrix(w.panel, w.batch)),
         code=code_of("compensate"),
-    log:
-        "logs/compensate/{panel}.{batch}.log",
     shell:
         "cytotrial compensate --config {CONFIG:q} --panel {wildcards.panel:q} "
         "--batch {wildcards.batch:q} 2> {log:q}"

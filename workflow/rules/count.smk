@@ -7,12 +7,12 @@ rule count:
         LAYOUT.populations,
     output:
         LAYOUT.specimens,
+    log:
+        "logs/count.log",
     params:
         settings=PLAN.settings_of("count"),
         sheets=PLAN.sheets_of("count"),
         code=code_of("count"),
-    log:
-        "logs/count.log",
     shell:
         "cytotrial count --config {CONFIG:q} 2> {log:q}"
 
@@ -24,11 +24,11 @@ rule dataset:
         LAYOUT.counts,
         LAYOUT.counts_parquet,
         LAYOUT.visit_wide,
+    log:
+        "logs/dataset.log",
     params:
         settings=PLAN.settings_of("dataset"),
         sheets=PLAN.sheets_of("dataset"),
         code=code_of("dataset"),
-    log:
-        "logs/dataset.log",
     shell:
         "cytotrial dataset --config {CONFIG:q} 2> {log:q}"

@@ -6,11 +6,11 @@ rule read_gating:
         lambda w: PLAN.trial.settings.panels[w.panel].gating,
     output:
         LAYOUT.strategy("{panel}"),
+    log:
+        "logs/read_gating/{panel}.log",
     params:
         settings=lambda w: PLAN.settings_of("read_gating", panel=w.panel),
         code=code_of("read_gating"),
-    log:
-        "logs/read_gating/{panel}.log",
     shell:
         "cytotrial read-gating --config {CONFIG:q} --panel {wildcards.panel:q} 2> {log:q}"
 
@@ -24,7 +24,10 @@ def matrices(w):
     """The matrices of the unit's batches; an embedded matrix comes with the tube itself."""
     if PLAN.compensation(w.panel) in {"embedded", "none"}:
         return []
-    return [LAYOUT.matrix(w.panel, batch) for batch in sorted({tube.batch for tube in gated(w)})]
+    return [
+        LAYOUT.matrix(w.panel, batch)
+        for batch in sorted({tube.batch for tube in gated(w)})
+    ]
 
 
 rule gate:
@@ -37,12 +40,12 @@ rule gate:
         gates=LAYOUT.unit_gates("{panel}", "{unit}"),
         populations=LAYOUT.unit_populations("{panel}", "{unit}"),
         pictures=LAYOUT.unit_pictures("{panel}", "{unit}"),
+    log:
+        "logs/gate/{panel}.{unit}.log",
     params:
         settings=lambda w: PLAN.settings_of("gate", panel=w.panel),
         tubes=lambda w: PLAN.content_of(gated(w)),
         code=code_of("gate"),
-    log:
-        "logs/gate/{panel}.{unit}.log",
     shell:
         "cytotrial gate --config {CONFIG:q} --panel {wildcards.panel:q} "
         "--unit {wildcards.unit:q} 2> {log:q}"
@@ -55,9 +58,9 @@ rule collect:
     output:
         LAYOUT.gates,
         LAYOUT.populations,
-    params:
-        code=code_of("collect"),
     log:
         "logs/collect.log",
+    params:
+        code=code_of("collect"),
     shell:
         "cytotrial collect --config {CONFIG:q} 2> {log:q}"

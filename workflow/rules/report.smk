@@ -12,11 +12,11 @@ rule report:
         [LAYOUT.matrix_quality(panel, batch) for panel, batch in PLAN.matrices],
     output:
         LAYOUT.report,
+    log:
+        "logs/report.log",
     params:
         settings=PLAN.settings_of("report"),
         sheets=PLAN.sheets_of("report"),
         code=code_of("report"),
-    log:
-        "logs/report.log",
     shell:
         "cytotrial report --config {CONFIG:q} 2> {log:q}"

@@ -42,9 +42,7 @@ def fingerprints(paths: Iterable[Path], *, cache: Path) -> Mapping[str, str]:
     stale = [name for name, stamp in stamps.items() if stamp and known.get(name, ["", ""])[0] != stamp]
     with ThreadPoolExecutor(max_workers=min(8, os.cpu_count() or 1)) as pool:
         digests = dict(zip(stale, pool.map(lambda name: sha256_of(Path(name)), stale), strict=True))
-    fresh = {
-        name: [stamp, digests.get(name) or known[name][1]] for name, stamp in stamps.items() if stamp
-    }
+    fresh = {name: [stamp, digests.get(name) or known[name][1]] for name, stamp in stamps.items() if stamp}
     if fresh != known:
         write_text(cache, json.dumps(fresh, sort_keys=True, indent=0))
     return {name: entry[1] for name, entry in fresh.items()}

@@ -369,9 +369,16 @@ def _channel_element(dimension: _Element) -> _Element | None:
 
 
 def _file_channels(sample: _Element) -> dict[str, str]:
-    """What FlowJo calls a channel (its $PnN with `_` for `/`) → its $PnN."""
-    names = {k.get("name", ""): k.get("value", "") for k in sample.findall("Keywords/Keyword")}
-    channels = [value for name, value in names.items() if re.fullmatch(r"\$P\d+N", name)]
+    """What FlowJo calls a channel (its $PnN with `_` for `/`) → its $PnN.
+
+    FlowJo lists the compensated channels it makes after the file's own, which are $PAR in number.
+    """
+    keywords = {k.get("name", ""): k.get("value", "") for k in sample.findall("Keywords/Keyword")}
+    own = re.fullmatch(r"\s*(\d+)\s*", keywords.get("$PAR", ""))
+    numbered = {
+        int(match[1]): value for name, value in keywords.items() if (match := re.fullmatch(r"\$P(\d+)N", name))
+    }
+    channels = [name for number, name in numbered.items() if own is None or number <= int(own[1])]
     return {channel.replace("/", "_"): channel for channel in channels} | {c: c for c in channels}
 
 

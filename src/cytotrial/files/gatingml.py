@@ -14,6 +14,7 @@ from cytotrial.files.from_flowkit import Converter, transform_of, transform_prob
 from cytotrial.files.xml_strict import (
     DATA_TYPES,
     GATING,
+    MAX_CONDITION,
     TRANSFORMS,
     TemplateWarning,
     content_version,
@@ -283,21 +284,24 @@ def _polygon_problems(gate: _Element) -> Iterator[str]:
         yield f"{_where(gate)}: a vertex has not two coordinates"
 
 
+def _covariance(gate: _Element) -> list[list[str]]:
+    return [
+        [_attribute(e, "value", DATA_TYPES) for e in row.findall(qualified(GATING, "entry"))]
+        for row in gate.iter(qualified(GATING, "row"))
+    ]
+
+
 def _ellipsoid_problems(gate: _Element) -> Iterator[str]:
     import numpy as np  # noqa: PLC0415
 
     n = len(gate.findall(qualified(GATING, "dimension")))
-    rows = [
-        [_attribute(e, "value", DATA_TYPES) for e in row.findall(qualified(GATING, "entry"))]
-        for row in gate.iter(qualified(GATING, "row"))
-    ]
+    rows = _covariance(gate)
     mean = gate.find(qualified(GATING, "mean"))
     if len(rows) != n or any(len(row) != n for row in rows) or mean is None or len(mean) != n:
         yield f"{_where(gate)}: mean and covarianceMatrix must have {n} rows of {n} numbers, as it has dimensions"
     elif all(is_number(value) for row in rows for value in row):
-        covariance = np.array(rows, dtype=np.float64)
-        if not np.allclose(covariance, covariance.T) or np.linalg.eigvalsh(covariance).min() <= 0:
-            yield f"{_where(gate)}: the covarianceMatrix is not symmetric and positive, so it is no ellipsoid"
+        if not np.linalg.cond(np.array(rows, dtype=np.float64)) < MAX_CONDITION:
+            yield f"{_where(gate)}: the covarianceMatrix has no inverse"
 
 
 _SHAPE_CHECKS = {
@@ -361,6 +365,15 @@ def _doubts(root: _Element) -> Iterator[str]:
             [(float(x), float(y)) for x, y in _vertices(gate)]
         ):
             yield f"{_where(gate)}: the polygon's vertices make it cross itself; where it winds twice is outside"
+        if local(gate) == "EllipsoidGate" and not _is_ellipsoid(_covariance(gate)):
+            yield f"{_where(gate)}: the covarianceMatrix is not symmetric and positive, so it is no ellipsoid"
+
+
+def _is_ellipsoid(rows: list[list[str]]) -> bool:
+    import numpy as np  # noqa: PLC0415
+
+    covariance = np.array(rows, dtype=np.float64)
+    return bool(np.allclose(covariance, covariance.T) and np.linalg.eigvalsh(covariance).min() > 0)
 
 
 def _crosses_itself(vertices: Sequence[tuple[float, float]]) -> bool:

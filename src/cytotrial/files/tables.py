@@ -18,7 +18,7 @@ import numpy as np
 from cytotrial.errors import CytotrialError
 from cytotrial.files.whole import write_bytes, write_text
 
-_FORMULA = ("=", "+", "-", "@", "\t", "\r", "＝", "＋", "－", "＠")  # noqa: RUF001 (full-width forms count too)
+_FORMULA = ("=", "+", "-", "@", "\t", "\r", "＝", "＋", "－", "＠")
 
 Row = Mapping[str, Any]
 
@@ -110,7 +110,9 @@ def write_parquet(path: Path, columns: Mapping[str, str], rows: Sequence[Row]) -
     import pyarrow.parquet as pq  # noqa: PLC0415
 
     types = {"text": pa.string(), "number": pa.float64(), "integer": pa.int64()}
-    arrays = [pa.array([_plain(row[name], kind) for row in rows], types[kind]) for name, kind in columns.items()]
+    arrays = [
+        pa.array([_plain(row[name], kind) for row in rows], types[kind]) for name, kind in columns.items()
+    ]
     sink = pa.BufferOutputStream()
     pq.write_table(pa.Table.from_arrays(arrays, names=list(columns)), sink, compression="zstd")
     write_bytes(path, sink.getvalue().to_pybytes())

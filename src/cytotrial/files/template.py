@@ -57,7 +57,9 @@ class _Scale(_Model):
         return self
 
     def transform(self) -> Transform:
-        names = {"logicle": "amtw", "hyperlog": "amtw", "asinh": "amt", "log": "mt", "linear": "at"}[self.kind]
+        names = {"logicle": "amtw", "hyperlog": "amtw", "asinh": "amt", "log": "mt", "linear": "at"}[
+            self.kind
+        ]
         return Transform(self.kind, tuple((name, float(getattr(self, name))) for name in names))
 
 
@@ -137,7 +139,9 @@ def read_template(path: Path) -> GatingStrategy:
     try:
         template = _Template.model_validate(plain)
     except ValidationError as error:
-        problems = [f"{_place(item['loc'], plain)}: {_message(item)}" for item in error.errors(include_url=False)]
+        problems = [
+            f"{_place(item['loc'], plain)}: {_message(item)}" for item in error.errors(include_url=False)
+        ]
         raise TemplateError(all_problems(str(path), problems)) from None
     problems = list(_tree_problems(template))
     populations = []
@@ -226,7 +230,9 @@ def _frozen(value: Any) -> Any:
 
 def _gate(entry: _Gate, dimensions: tuple[Dimension, ...]) -> Gate:
     """The gate of a template's entry, on the channels it names."""
-    kinds = [name for name in ("polygon", "ellipse", "and_", "or_", "not_") if getattr(entry, name) is not None]
+    kinds = [
+        name for name in ("polygon", "ellipse", "and_", "or_", "not_") if getattr(entry, name) is not None
+    ]
     if entry.low is not None or entry.high is not None:
         kinds.append("rectangle")
     if len(kinds) != 1:
@@ -249,7 +255,12 @@ def _polygon(entry: _Gate, dimensions: tuple[Dimension, ...]) -> Gate:
 def _ellipsoid(entry: _Gate, dimensions: tuple[Dimension, ...]) -> Gate:
     ellipse = entry.ellipse
     n = len(dimensions)
-    if ellipse is None or n < 2 or len(ellipse.mean) != n or [len(row) for row in ellipse.covariance] != [n] * n:
+    if (
+        ellipse is None
+        or n < 2
+        or len(ellipse.mean) != n
+        or [len(row) for row in ellipse.covariance] != [n] * n
+    ):
         raise TemplateError("an ellipse needs a mean and a square covariance of as many numbers as channels")
     covariance = tuple(tuple(float(value) for value in row) for row in ellipse.covariance)
     return EllipsoidGate(dimensions, tuple(map(float, ellipse.mean)), covariance, ellipse.distance_square)
@@ -259,7 +270,9 @@ def _rectangle(entry: _Gate, dimensions: tuple[Dimension, ...]) -> Gate:
     low, high = (_limits(limit, len(dimensions)) for limit in (entry.low, entry.high))
     for below, above in zip(low, high, strict=True):
         if below is not None and above is not None and below >= above:
-            raise TemplateError(f"low {below:g} is not below high {above:g}: the gate could never hold an event")
+            raise TemplateError(
+                f"low {below:g} is not below high {above:g}: the gate could never hold an event"
+            )
     return RectangleGate(dimensions, low, high)
 
 

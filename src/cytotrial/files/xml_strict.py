@@ -25,6 +25,8 @@ MAX_BYTES = 50_000_000
 MAX_GATES = 500
 MAX_DEPTH = 30
 MAX_PROBLEMS = 20
+MAX_CONDITION = 1e6
+"""Of a matrix that is to be inverted: ratio of its largest to its smallest singular value."""
 
 GATING = "http://www.isac-net.org/std/Gating-ML/v2.0/gating"
 TRANSFORMS = "http://www.isac-net.org/std/Gating-ML/v2.0/transformations"
@@ -215,6 +217,6 @@ def matrix_problem(values: Sequence[Sequence[float]], detectors: Sequence[str]) 
         return f"its {n} detectors are not all different, or there are none"
     if len(values) != n or any(len(row) != n for row in values):
         return f"{n} rows of {n} coefficients were expected"
-    if not np.linalg.cond(np.asarray(values, dtype=np.float64)) < 1e6:
+    if not np.linalg.cond(np.asarray(values, dtype=np.float64)) < MAX_CONDITION:
         return "it has no usable inverse (singular): two of its rows are alike"
     return ""

@@ -74,7 +74,9 @@ def count_against_beads(cells: int, beads: int, *, beads_per_tube: float, blood_
     per_bead = beads_per_tube / blood_ul
     value = cells / beads * per_bead
     if cells == 0:
-        return Count(0.0, 0.0, _poisson_upper_of_zero() / beads * per_bead, None, 0, beads, "BEAD", (NO_EVENT,))
+        return Count(
+            0.0, 0.0, _poisson_upper_of_zero() / beads * per_bead, None, 0, beads, "BEAD", (NO_EVENT,)
+        )
     low, high = clopper_pearson(cells, cells + beads)
     cv = 100.0 * math.sqrt(1.0 / cells + 1.0 / beads)
     return Count(value, low / (1 - low) * per_bead, high / (1 - high) * per_bead, cv, cells, beads, "BEAD")
@@ -99,7 +101,9 @@ def frequency(events: int, parent_events: int) -> Count:
             hint="Look at the gates of this tube, from the first one on.",
         )
     if events > parent_events:
-        raise CountError(f"{events} events of a parent of {parent_events}: the gate is not inside its parent.")
+        raise CountError(
+            f"{events} events of a parent of {parent_events}: the gate is not inside its parent."
+        )
     low, high = clopper_pearson(events, parent_events)
     fraction = events / parent_events
     cv = 100.0 * math.sqrt((1 - fraction) / events) if events else None
@@ -196,7 +200,9 @@ def ratio_of_shared_parent(numerator: Count, denominator: Count) -> Count:
     if numerator.value == 0 or numerator.cv_percent is None:
         half_event = 0.5 / (numerator.parent_events or 1) * 100 / denominator.value
         log_sd = math.hypot(math.sqrt(2.0), denominator.cv_percent / 100)
-        return Count(value, 0.0, half_event * math.exp(Z95 * log_sd), None, events, parent_events, "RATIO", flags)
+        return Count(
+            value, 0.0, half_event * math.exp(Z95 * log_sd), None, events, parent_events, "RATIO", flags
+        )
     log_sd = math.hypot(numerator.cv_percent, denominator.cv_percent) / 100
     return Count(
         value,

@@ -7,6 +7,7 @@ hundreds of times more and moves a cut by less than a hundredth of the display s
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 
@@ -31,7 +32,9 @@ class Density:
         return float(self.grid[int(np.argmax(self.height))])
 
 
-def density(values: FloatArray, *, adjust: float = 1.0, low: float | None = None, high: float | None = None) -> Density:
+def density(
+    values: FloatArray, *, adjust: float = 1.0, low: float | None = None, high: float | None = None
+) -> Density:
     """Gaussian density of values on 520 bins.
 
     Parameters
@@ -60,7 +63,7 @@ def bandwidth(values: FloatArray) -> float:
     lower, upper = np.percentile(values, [25, 75])
     sd = float(np.std(values))
     spread = min(sd, float(upper - lower) / 1.34) or sd or 1.0
-    return 0.9 * spread * values.size**-0.2
+    return float(0.9 * spread * values.size**-0.2)
 
 
 def _gaussian_filter(counts: FloatArray, sigma: float) -> FloatArray:
@@ -101,7 +104,7 @@ def deepest_valley(
     share_left = np.cumsum(curve.height) / max(float(curve.height.sum()), 1e-300)
     needed = max(min_share, min_events / max(curve.n_events, 1))
     best: tuple[float, float] | None = None
-    for left, right in zip(peaks, peaks[1:], strict=False):
+    for left, right in pairwise(peaks):
         at = left + _middle_of_lowest(curve.height[left : right + 1])
         highest_left = float(curve.height[: left + 1].max())
         highest_right = float(curve.height[right:].max())

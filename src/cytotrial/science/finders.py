@@ -90,7 +90,9 @@ def check_finders(strategy: GatingStrategy) -> None:
         for problem in _problems_of(population.find.finder, population.find.arguments)
     ]
     if problems:
-        raise TemplateError("\n  ".join([f"{strategy.source}, {len(problems)} problem(s) with gate finders", *problems]))
+        raise TemplateError(
+            "\n  ".join([f"{strategy.source}, {len(problems)} problem(s) with gate finders", *problems])
+        )
 
 
 def _problems_of(name: str, arguments: Mapping[str, Any]) -> list[str]:
@@ -116,7 +118,9 @@ def threshold(dimension: Dimension, cut: float, *, keep: str = "above") -> Recta
     """The gate of all events at or above a cut, or below it, on one dimension."""
     if keep not in {"above", "below"}:
         raise TemplateError(f"keep: '{keep}' is neither above nor below")
-    return RectangleGate((dimension,), (cut if keep == "above" else None,), (None if keep == "above" else cut,))
+    return RectangleGate(
+        (dimension,), (cut if keep == "above" else None,), (None if keep == "above" else cut,)
+    )
 
 
 def _bounded(cut: float, bounds: tuple[float, float] | None) -> tuple[float, tuple[str, ...]]:
@@ -353,7 +357,9 @@ def find_landmark_fraction(
     negative = float(np.median(marker[unlike])) if unlike.any() else float(np.median(marker))
     positive = float(np.median(marker[np.argsort(score, kind="stable")[-n_top:]]))
     if (positive <= negative) if keep == "above" else (positive >= negative):
-        raise GateError("the positive landmark is on the wrong side of the negative one: is the marker in this tube?")
+        raise GateError(
+            "the positive landmark is on the wrong side of the negative one: is the marker in this tube?"
+        )
     cut, flags = _bounded(negative + fraction * (positive - negative), bounds)
     return Found(threshold(view.dimensions[0], cut, keep=keep), flags=flags)
 

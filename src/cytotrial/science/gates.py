@@ -387,11 +387,17 @@ def _in_ellipsoid(gate: EllipsoidGate, events: TubeEvents) -> BoolArray:
 
 def _squared_distance(points: Float64, gate: EllipsoidGate, precision: Float64) -> Float64:
     away = points - np.asarray(gate.mean)[:, np.newaxis]
-    return np.asarray(((precision @ away) * away).sum(axis=0))
+    with np.errstate(invalid="ignore"):
+        return np.asarray(((precision @ away) * away).sum(axis=0))
 
 
 def _distance_slack(gate: EllipsoidGate, precision: Float64) -> float:
-    """How wrong a squared distance near the edge can be: its gradient there times the axes' slack."""
+    """How wrong a squared distance near the edge can be: its gradient there times the axes' slack.
+
+    A region that is no ellipsoid is unbounded, and so is the gradient: all its events are decided exactly.
+    """
+    if not np.allclose(precision, precision.T) or np.linalg.eigvalsh(precision).min() <= 0:
+        return math.inf
     slack = [_slack(d, (gate.mean,), i) for i, d in enumerate(gate.dimensions)]
     steepest = 2 * math.sqrt(gate.distance_square * np.linalg.norm(precision, 2))
     return 2 * steepest * math.hypot(*slack)

@@ -106,7 +106,9 @@ def gate_tube(
 
 def gate_control(strategy: GatingStrategy, tube: StainedTube) -> GatedTube:
     """Gate a control tube as far as no other control is needed: down to the parents of controlled gates."""
-    free = [population for population in strategy.populations if not (population.find and population.find.control)]
+    free = [
+        population for population in strategy.populations if not (population.find and population.find.control)
+    ]
     return _gate(free, tube, controls={}, borrowed={})
 
 
@@ -165,8 +167,12 @@ def _found(
     try:
         values = _values(tube, dimensions, masks[population.parent])
         if values[0].size < find.min_events:
-            raise GateError(f"{values[0].size} events in {population.parent}; the gate needs {find.min_events}.")
-        found = find_gate(find.finder, View(dimensions, values, _pooled(used, find, population.parent)), find.arguments)
+            raise GateError(
+                f"{values[0].size} events in {population.parent}; the gate needs {find.min_events}."
+            )
+        found = find_gate(
+            find.finder, View(dimensions, values, _pooled(used, find, population.parent)), find.arguments
+        )
     except GateError as error:
         if find.fallback is None:
             raise GateError(f"gate {population.name}: {error}") from None
@@ -182,7 +188,11 @@ def _controls_for(
 ) -> tuple[GatedTube, ...]:
     if not find.control:
         return ()
-    return tuple(control for control in controls.get((find.control, find.control_marker), ()) if parent in control.masks)
+    return tuple(
+        control
+        for control in controls.get((find.control, find.control_marker), ())
+        if parent in control.masks
+    )
 
 
 def _pooled(controls: Sequence[GatedTube], find: Find, parent: str) -> tuple[np.ndarray, ...] | None:
@@ -234,9 +244,13 @@ def count_populations(strategy: GatingStrategy, gated: GatedTube) -> tuple[Popul
         if population.name in gated.masks:
             events, parent_events = gated.events_of(population.name), gated.events_of(population.parent)
             rows.append(
-                PopulationCount(population.name, population.parent, events, parent_events, flags[population.name])
+                PopulationCount(
+                    population.name, population.parent, events, parent_events, flags[population.name]
+                )
             )
         else:
             reason = gated.missing.get(population.name, "it was not gated")
-            rows.append(PopulationCount(population.name, population.parent, None, None, ("GATE_MISSING",), reason))
+            rows.append(
+                PopulationCount(population.name, population.parent, None, None, ("GATE_MISSING",), reason)
+            )
     return tuple(rows)

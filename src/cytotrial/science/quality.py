@@ -7,6 +7,7 @@ nothing is removed in silence.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 
@@ -86,7 +87,7 @@ def _off(values: FloatArray, *, k: float, floor: float | FloatArray) -> BoolArra
     """Whether each bin's value leaves median ± k robust SD, the SD not below `floor`."""
     centre = np.median(values)
     robust_sd = 1.4826 * np.median(np.abs(values - centre))
-    return np.abs(values - centre) > k * np.maximum(robust_sd, floor)
+    return np.asarray(np.abs(values - centre) > k * np.maximum(robust_sd, floor))
 
 
 def _off_medians(values: FloatArray, edges: np.ndarray, *, k: float) -> BoolArray:
@@ -99,7 +100,7 @@ def _off_medians(values: FloatArray, edges: np.ndarray, *, k: float) -> BoolArra
     """
     sizes = np.diff(edges)
     medians = np.array(
-        [np.median(values[start:stop]) if stop > start else np.nan for start, stop in zip(edges, edges[1:], strict=False)]
+        [np.median(values[start:stop]) if stop > start else np.nan for start, stop in pairwise(edges)]
     )
     filled = np.where(np.isnan(medians), np.nanmedian(medians), medians)
     root_n = np.sqrt(np.maximum(sizes, 1))

@@ -41,6 +41,7 @@ PARAMETERS = {
 """The kinds of transform and the names of their parameters."""
 
 _TABLED = ("asinh", "logicle", "hyperlog", "biex")
+_NARROWEST = 1e-9
 _MANTISSA_BITS = 8
 _SHIFT = 23 - _MANTISSA_BITS
 _BLOCK = 1 << 15
@@ -359,12 +360,24 @@ def _falling_rate(b: float, w: float) -> float:
     return high
 
 
+def _logicle(p: dict[str, float], x: FloatArray) -> FloatArray:
+    """Without a linear region the logicle is the asinh; flowutils does not converge there close to zero."""
+    return _asinh(p, x) if p["w"] < _NARROWEST else _flowutils_logicle(p, x)
+
+
+def _logicle_inverse(p: dict[str, float], y: FloatArray) -> FloatArray:
+    return _asinh_inverse(p, y) if p["w"] < _NARROWEST else _flowutils_logicle_inverse(p, y)
+
+
+_flowutils_logicle = _from_flowutils("logicle")
+_flowutils_logicle_inverse = _from_flowutils("logicle_inverse")
+
 _EXACT: dict[str, Callable[[dict[str, float], FloatArray], FloatArray]] = {
     "linear": _linear,
     "log": _log,
     "flowjo_log": _flowjo_log,
     "asinh": _asinh,
-    "logicle": _from_flowutils("logicle"),
+    "logicle": _logicle,
     "hyperlog": _from_flowutils("hyperlog"),
     "biex": _biex,
 }
@@ -373,7 +386,7 @@ _INVERSE: dict[str, Callable[[dict[str, float], FloatArray], FloatArray]] = {
     "log": _log_inverse,
     "flowjo_log": _flowjo_log_inverse,
     "asinh": _asinh_inverse,
-    "logicle": _from_flowutils("logicle_inverse"),
+    "logicle": _logicle_inverse,
     "hyperlog": _from_flowutils("hyperlog_inverse"),
     "biex": _biex_inverse,
 }

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from cytotrial.files.fcs import FcsReport, examine_fcs
+from cytotrial.files.fcs import FcsHeader, FcsReport, examine_fcs
 from cytotrial.files.fingerprints import sha256_of
 from cytotrial.files.spillover import already_compensated
 from cytotrial.files.tables import Row, cell, concatenate, write_table
@@ -61,7 +61,9 @@ def _of_file(report: FcsReport, panel: Panel, tube: Tube) -> list[Finding]:
         return list(report.findings)
     beside = set(header.spillover_findings)
     return [
-        replace(finding, outcome=Outcome.WARN) if finding in beside and finding.outcome is Outcome.REJECT else finding
+        replace(finding, outcome=Outcome.WARN)
+        if finding in beside and finding.outcome is Outcome.REJECT
+        else finding
         for finding in report.findings
     ]
 
@@ -100,19 +102,23 @@ def _of_panel(report: FcsReport, panel: Panel, tube: Tube) -> list[Finding]:
                 remedy="set compensation: none for this panel, or export the raw events",
             )
         )
-    elif tube.role in GATED and panel.compensation == "embedded" and header.spillover is None:
-        if not header.spillover_findings:
-            findings.append(
-                Finding(
-                    "NO_SPILLOVER",
-                    Outcome.REJECT,
-                    "the file holds no spillover matrix",
-                    keyword="$SPILLOVER",
-                    expected="$SPILLOVER, SPILL or $COMP",
-                    remedy="set the panel's compensation to controls or to a matrix file",
-                )
+    elif tube.role in GATED and panel.compensation == "embedded" and _has_no_matrix(header):
+        findings.append(
+            Finding(
+                "NO_SPILLOVER",
+                Outcome.REJECT,
+                "the file holds no spillover matrix",
+                keyword="$SPILLOVER",
+                expected="$SPILLOVER, SPILL or $COMP",
+                remedy="set the panel's compensation to controls or to a matrix file",
             )
+        )
     return findings
+
+
+def _has_no_matrix(header: FcsHeader) -> bool:
+    """Whether the file holds no matrix at all; a bad one has its own findings."""
+    return header.spillover is None and not header.spillover_findings
 
 
 def _sentence(finding: Finding) -> str:
@@ -155,14 +161,19 @@ def check_study(config: Path, *, as_json: bool = False) -> tuple[str, bool]:
     rows.sort(key=lambda row: str(row["sample_id"]))
     rejected = any(row["status"] == Outcome.REJECT.value for row in rows)
     if as_json:
-        plain = {"warnings": plan.trial.warnings, "tubes": [{k: cell(v) for k, v in row.items()} for row in rows]}
+        plain = {
+            "warnings": plan.trial.warnings,
+            "tubes": [{k: cell(v) for k, v in row.items()} for row in rows],
+        }
         return json.dumps(plain, indent=1), rejected
     return _as_text(rows, plan.trial.warnings), rejected
 
 
 def _as_text(rows: Sequence[Row], warnings: Sequence[str]) -> str:
     counted = Counter(str(row["status"]) for row in rows)
-    lines = [f"  {row['sample_id']:<20} {row['status']:<9} {row['message']}" for row in rows if row["message"]]
+    lines = [
+        f"  {row['sample_id']:<20} {row['status']:<9} {row['message']}" for row in rows if row["message"]
+    ]
     sheet = [f"  {warning}" for warning in warnings]
     return "\n".join([*_headed("sheets", sheet), *_headed("tubes", lines), tubes_in_words(counted)])
 

@@ -48,7 +48,9 @@ def compensate_batch(plan: Plan, *, panel: str, batch: str) -> None:
         provenance = [f"panel {panel}, batch {batch}", f"origin {matrix.origin}"]
         write_spillover(plan.layout.matrix(panel, batch), matrix, provenance=provenance)
     else:
-        write_table(plan.layout.matrix(panel, batch), ["refused"], [{"refused": row["message"]} for row in rows])
+        write_table(
+            plan.layout.matrix(panel, batch), ["refused"], [{"refused": row["message"]} for row in rows]
+        )
     write_table(plan.layout.matrix_quality(panel, batch), QUALITY, rows)
 
 
@@ -86,7 +88,9 @@ def _usable(plan: Plan, tubes: Iterable[Tube]) -> list[Tube]:
 def _header(plan: Plan, tube: Tube) -> FcsHeader:
     header = inspect_fcs(plan.path_of(tube), root=Path(plan.trial.settings.fcs_dir)).header
     if header is None:
-        raise CompensationError(f"tube {tube.sample_id}: the file cannot be read any more; it changed during the run.")
+        raise CompensationError(
+            f"tube {tube.sample_id}: the file cannot be read any more; it changed during the run."
+        )
     return header
 
 
@@ -128,7 +132,9 @@ def _channels(singles: Sequence[Tube], headers: Mapping[str, FcsHeader], setting
         own = [tube for tube in singles if tube.control_for == marker]
         for tube in own or (singles if marker in settings.without_fluorochrome else []):
             found |= channels_of_markers(headers[tube.sample_id].channels, {marker: names})[0]
-    absent = [name for name in settings.markers if name not in found and name not in settings.without_fluorochrome]
+    absent = [
+        name for name in settings.markers if name not in found and name not in settings.without_fluorochrome
+    ]
     if absent:
         raise CompensationError(
             f"no usable single stain for {', '.join(absent)}.",

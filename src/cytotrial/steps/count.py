@@ -14,7 +14,7 @@ from cytotrial.science.counting import (
     ratio_of_shared_parent,
     subtract_background,
 )
-from cytotrial.settings import Absolute, Counts, CrossTube, Parameter, Percent, Ratio
+from cytotrial.settings import Absolute, Counts, CrossTube, Parameter, ParameterCode, Percent, Ratio
 from cytotrial.steps.layout import COUNTS
 from cytotrial.steps.plan import Plan
 from cytotrial.steps.tubes import value_flags
@@ -76,7 +76,7 @@ def _draws(tubes: Iterable[Tube]) -> dict[str, tuple[Tube, ...]]:
     return {specimen: tuple(draws[specimen]) for specimen in sorted(draws)}
 
 
-def values_of(draw: Draw, parameters: Mapping[str, Parameter], counts: Counts) -> dict[str, Value]:
+def values_of(draw: Draw, parameters: Mapping[ParameterCode, Parameter], counts: Counts) -> dict[str, Value]:
     """Every configured parameter of one draw.
 
     Parameters are worked out in the order they depend on each other: counts and percentages,
@@ -90,7 +90,11 @@ def values_of(draw: Draw, parameters: Mapping[str, Parameter], counts: Counts) -
 
 
 def _value(
-    draw: Draw, parameter: Parameter, parameters: Mapping[str, Parameter], values: Mapping[str, Value], counts: Counts
+    draw: Draw,
+    parameter: Parameter,
+    parameters: Mapping[ParameterCode, Parameter],
+    values: Mapping[str, Value],
+    counts: Counts,
 ) -> Value:
     if isinstance(parameter, Absolute):
         return _in_tube(draw, parameter.panel, lambda rows, tube: _absolute(rows, tube, parameter, counts))
@@ -99,11 +103,13 @@ def _value(
         return _net(draw, stimulated, parameter) if parameter.background else stimulated
     if isinstance(parameter, CrossTube):
         parts = (values[parameter.percent], values[parameter.count])
-        return _combined(parts, lambda percent, count: count_across_tubes(percent, count))
+        return _combined(parts, count_across_tubes)
     return _ratio(parameter, parameters, values, counts)
 
 
-def _in_tube(draw: Draw, panel: str, make: Callable[[TubePopulations, Tube], Count], role: Role = Role.SAMPLE) -> Value:
+def _in_tube(
+    draw: Draw, panel: str, make: Callable[[TubePopulations, Tube], Count], role: Role = Role.SAMPLE
+) -> Value:
     """A count of the tube of one panel and role that answers for the draw, or why there is none."""
     tubes = [tube for tube in draw.tubes if tube.panel == panel and tube.role is role]
     if not tubes:
@@ -172,11 +178,15 @@ def _percent(rows: TubePopulations, parameter: Percent) -> Count:
 
 def _net(draw: Draw, stimulated: Value, parameter: Percent) -> Value:
     """The percentage net of the unstimulated tube; without that tube the raw one, flagged."""
-    unstimulated = _in_tube(draw, parameter.panel, lambda rows, _: _percent(rows, parameter), Role.UNSTIMULATED)
+    unstimulated = _in_tube(
+        draw, parameter.panel, lambda rows, _: _percent(rows, parameter), Role.UNSTIMULATED
+    )
     if stimulated.count is None:
         return stimulated
     if unstimulated.count is None:
-        return replace(stimulated, status=Status.WARN, flags=(*stimulated.flags, "NO_BACKGROUND", *unstimulated.flags))
+        return replace(
+            stimulated, status=Status.WARN, flags=(*stimulated.flags, "NO_BACKGROUND", *unstimulated.flags)
+        )
     net = subtract_background(stimulated.count, replace(unstimulated.count, flags=()))
     flags = tuple(dict.fromkeys([*stimulated.flags, *net.flags]))
     tubes = (*stimulated.tubes, *unstimulated.tubes)
@@ -193,7 +203,8 @@ def _combined(parts: Sequence[Value], make: Callable[[Count, Count], Count]) -> 
         flags = tuple(dict.fromkeys(flag for part in absent for flag in part.flags))
         return Value(None, worst, flags, tubes, versions)
     first, second = (part.count for part in parts)
-    assert first is not None and second is not None
+    assert first is not None
+    assert second is not None
     flags = tuple(dict.fromkeys(flag for part in parts for flag in part.flags))
     try:
         count = make(first, second)
@@ -203,7 +214,7 @@ def _combined(parts: Sequence[Value], make: Callable[[Count, Count], Count]) -> 
 
 
 def _ratio(
-    parameter: Ratio, parameters: Mapping[str, Parameter], values: Mapping[str, Value], counts: Counts
+    parameter: Ratio, parameters: Mapping[ParameterCode, Parameter], values: Mapping[str, Value], counts: Counts
 ) -> Value:
     """Ratio of two counts across tubes: the shared count cancels, the fractions are divided."""
     codes = (parameter.numerator, parameter.denominator)
@@ -214,7 +225,9 @@ def _ratio(
     below = parts[1].count
     if below is not None and (below.events or 0) < counts.lloq_events:
         joined = _combined(parts, lambda first, _: first)
-        return replace(joined, count=None, status=Status.NOT_DONE, flags=("DENOMINATOR_BELOW_LLOQ", *joined.flags))
+        return replace(
+            joined, count=None, status=Status.NOT_DONE, flags=("DENOMINATOR_BELOW_LLOQ", *joined.flags)
+        )
     if len(shared) == 1 and all(isinstance(parameters[code], CrossTube) for code in codes):
         fractions = [values[parameters[code].percent] for code in codes]  # type: ignore[union-attr]
         divided = _combined(fractions, ratio_of_shared_parent)

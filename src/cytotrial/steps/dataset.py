@@ -52,7 +52,9 @@ def _rows_of(
             rows.append(_row(chosen, subject, visit.visit, code, study=study, candidates=len(candidates)))
     unscheduled = [row for code in parameters for row in draws.get((subject.subject, UNSCHEDULED, code), ())]
     unscheduled.sort(key=lambda row: (row["collected"], row["specimen"], row["parameter"]))
-    rows += [_row(row, subject, UNSCHEDULED, row["parameter"], study=study, candidates=1) for row in unscheduled]
+    rows += [
+        _row(row, subject, UNSCHEDULED, row["parameter"], study=study, candidates=1) for row in unscheduled
+    ]
     return rows
 
 
@@ -63,7 +65,9 @@ def _chosen(
         return None
     by_specimen = {row["specimen"]: row for row in candidates}
     draws = [
-        Candidate(name, Status(row["status"]), study_day(row["collected"], subject.first_dose), row["collected"])
+        Candidate(
+            name, Status(row["status"]), study_day(row["collected"], subject.first_dose), row["collected"]
+        )
         for name, row in by_specimen.items()
     ]
     return by_specimen[answering(draws, target_day=visit.target_day).specimen]
@@ -100,7 +104,7 @@ def _wide(
     parameters: Sequence[str],
     clinical: Sequence[ClinicalValue],
 ) -> list[Row]:
-    """One row per subject × visit (each unscheduled draw its own), a column per parameter and clinical test."""
+    """One row per subject × visit (each unscheduled draw its own), a column per parameter and test."""
     first_dose = {subject.subject: subject.first_dose for subject in subjects}
     numbers = {visit.visit: visit.visit_num for visit in visits}
     nearest = _clinical_by_visit(clinical, visits, first_dose)

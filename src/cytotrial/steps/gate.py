@@ -16,7 +16,14 @@ from cytotrial.files.spillover import read_spillover
 from cytotrial.files.strategy import gate_to_json, read_strategies
 from cytotrial.files.tables import Row, read_table, write_table
 from cytotrial.science.gates import TubeEvents
-from cytotrial.science.gating import ControlKey, GatedTube, StainedTube, count_populations, gate_control, gate_tube
+from cytotrial.science.gating import (
+    ControlKey,
+    GatedTube,
+    StainedTube,
+    count_populations,
+    gate_control,
+    gate_tube,
+)
 from cytotrial.science.quality import StableTime, stable_time
 from cytotrial.steps.layout import GATES, POPULATIONS
 from cytotrial.steps.pictures import picture_of, write_pictures
@@ -54,9 +61,9 @@ class LoadedTube:
 class _Outcome:
     """The rows that one tube contributes."""
 
-    gates: list[Row]
-    populations: list[Row]
-    pictures: list[dict[str, object]]
+    gates: Sequence[Row]
+    populations: Sequence[Row]
+    pictures: Sequence[Mapping[str, object]]
 
 
 class Bench:
@@ -88,9 +95,13 @@ class Bench:
         flags = list(value_flags(checked["code"])) if checked["status"] == "warn" else []
         flags += [f"NON_FINITE_EVENTS:{decoded.n_nonfinite}"] if decoded.n_nonfinite else []
         strategy = strategy_of(self.strategies, fcs=tube.fcs)
-        events = TubeEvents(decoded.events, {**strategy.matrices, **({TUBE_MATRIX: matrix} if matrix else {})})
+        events = TubeEvents(
+            decoded.events, {**strategy.matrices, **({TUBE_MATRIX: matrix} if matrix else {})}
+        )
         stained = StainedTube(tube.sample_id, events, channels, time.keep)
-        return LoadedTube(tube, stained, strategy, time, (*flags, *self._quality_flags(time, decoded.events.n_events)))
+        return LoadedTube(
+            tube, stained, strategy, time, (*flags, *self._quality_flags(time, decoded.events.n_events))
+        )
 
     def _matrix(self, tube: Tube, embedded: SpilloverMatrix | None) -> SpilloverMatrix | None:
         mode = self.settings.compensation
@@ -142,7 +153,9 @@ def gate_unit(plan: Plan, *, panel: str, unit: str) -> None:
     tubes = plan.tubes_to_gate(panel, unit)
     others = plan.controls_of(panel, unit)
     checked = {
-        row["sample_id"]: row for name in plan.units_of([*tubes, *others]) for row in read_table(plan.layout.checked(name))
+        row["sample_id"]: row
+        for name in plan.units_of([*tubes, *others])
+        for row in read_table(plan.layout.checked(name))
     }
     bench = Bench(plan, panel)
     outcomes: dict[str, _Outcome] = {}
@@ -154,9 +167,13 @@ def gate_unit(plan: Plan, *, panel: str, unit: str) -> None:
     layout = plan.layout
     write_table(layout.unit_gates(panel, unit), GATES, [row for outcome in done for row in outcome.gates])
     write_table(
-        layout.unit_populations(panel, unit), POPULATIONS, [row for outcome in done for row in outcome.populations]
+        layout.unit_populations(panel, unit),
+        POPULATIONS,
+        [row for outcome in done for row in outcome.populations],
     )
-    write_pictures(layout.unit_pictures(panel, unit), [picture for outcome in done for picture in outcome.pictures])
+    write_pictures(
+        layout.unit_pictures(panel, unit), [picture for outcome in done for picture in outcome.pictures]
+    )
 
 
 def _gate_batch(
@@ -173,7 +190,9 @@ def _gate_batch(
         controls = {**batch_controls, **own}
         borrowed: dict[str, PlacedGate] = {}
         for tube in sorted(draw, key=lambda tube: (tube.role is not Role.SAMPLE, tube.sample_id)):
-            outcome, gated = _gate_one(bench, tube, checked[tube.sample_id], controls, borrowed if specimen else {})
+            outcome, gated = _gate_one(
+                bench, tube, checked[tube.sample_id], controls, borrowed if specimen else {}
+            )
             outcomes[tube.sample_id] = outcome
             if tube.role is Role.SAMPLE and gated is not None:
                 borrowed |= {gate.population: gate for gate in gated.placed}
@@ -193,7 +212,9 @@ def _control_tubes(
         except CytotrialError:
             continue  # the reason stands in the control's own rows
         marker = "" if tube.role is Role.UNSTIMULATED else tube.control_for
-        controls.setdefault((tube.role.value, marker), []).append(gate_control(loaded.strategy, loaded.stained))
+        controls.setdefault((tube.role.value, marker), []).append(
+            gate_control(loaded.strategy, loaded.stained)
+        )
     return controls
 
 
@@ -225,7 +246,8 @@ def _without_events(bench: Bench, tube: Tube, status: Status, reason: str) -> _O
     except CytotrialError:
         names, version = [(ROOT, "")], ""
     rows = [
-        _population_row(tube, name, parent, status=status, reason=reason, version=version) for name, parent in names
+        _population_row(tube, name, parent, status=status, reason=reason, version=version)
+        for name, parent in names
     ]
     return _Outcome([], rows, [])
 
@@ -318,5 +340,6 @@ def _medians(gated: GatedTube, population: str) -> str:
     dimensions = [Dimension(channel, matrix=matrix) for channel in gated.tube.channels.values()]
     values = gated.tube.events.axes(dimensions, mask)
     return "|".join(
-        f"{marker}={float(np.median(column)):.1f}" for marker, column in zip(gated.tube.channels, values, strict=True)
+        f"{marker}={float(np.median(column)):.1f}"
+        for marker, column in zip(gated.tube.channels, values, strict=True)
     )

@@ -29,7 +29,7 @@ ROLES = (
     (
         Role.SINGLE_STAIN,
         _word(
-            r"single[- ]?(stain(ed|s)?|colou?rs?)|comp(ensation)?([- ]?(control|ctrl)s?)?|stained[- ]?(control|ctrl)"
+            r"single[- ]?(stain(ed|s)?|colou?rs?)|comp(ensation)?([- ]?(control|ctrl)s?)?|stained[- ]?control"
         ),
     ),
     (Role.UNSTIMULATED, _word(r"un[- ]?stim(ulated)?|non?[- ]?stim(ulated)?")),
@@ -62,12 +62,14 @@ _SUBJECT_WORDS = (
 _SITE_AND_NUMBER = re.compile(rf"{_BEGIN}(?<![0-9]-)\d{{2,4}}-\d{{3,5}}(?!-?\d)")
 _CODED = _word(r"(?P<prefix>[a-z]{1,5})-?(?P<number>\d{2,5})")
 _NEVER_A_SUBJECT = frozenset(
-    (
-        "CD IL FL BV BUV BB AF PE TH TCR HLA CCR CXCR TNF IFN KI VD W WK D DAY M MO V T TP C B BATCH RUN PLATE EXP LOT "
-        "WELL TUBE PANEL SPECIMEN SAMPLE FSC SSC FMO ISO IGG V R YG U RB SB QD ALEXA FLUOR LASER VOL REP DIL X MIX"
-    ).split()
-)
+    ("CD", "IL", "FL", "BV", "BUV", "BB", "AF", "PE", "TH", "TCR", "HLA", "CCR", "CXCR", "TNF", "IFN", "KI", "VD")
+    + ("W", "WK", "D", "DAY", "M", "MO", "V", "T", "TP", "C", "B", "BATCH", "RUN", "PLATE", "EXP", "LOT", "WELL")
+    + ("TUBE", "PANEL", "SAMPLE", "FSC", "SSC", "FMO", "ISO", "IGG", "R", "YG", "U", "RB", "SB", "QD", "DIL", "REP")
+)  # fmt: skip
+"""Prefixes of numbers that are markers, dyes, visits, batches or wells."""
+
 _WELL = re.compile(r"[A-H](0?[1-9]|1[0-2])", re.IGNORECASE)
+_SURE_WELL = _word(r"[AEFGH](0[1-9]|1[0-2])")
 _BATCH = _word(r"(?P<kind>batch|run|plate|exp|experiment)[ #-]?(?P<number>\d{1,4})")
 _BATCH_FOLDER = re.compile(r"B\d{1,4}", re.IGNORECASE)
 
@@ -96,7 +98,9 @@ class NameParts:
     batch: Numbered | None = None
 
 
-def parts_of(path: str, *, markers: frozenset[str] = frozenset(), hints: str = "") -> NameParts:
+def parts_of(
+    path: str, *, markers: frozenset[str] = frozenset(), hints: str = "", wells: bool = False
+) -> NameParts:
     """What a path says about its tube.
 
     Parameters
@@ -107,6 +111,8 @@ def parts_of(path: str, *, markers: frozenset[str] = frozenset(), hints: str = "
         Names (upper case, letters and digits only) that are markers or detectors, so never a subject.
     hints : str
         Text in which a role or a visit is looked for last; a subject never is.
+    wells : bool
+        Whether the names hold wells of a plate, so that D01 is a well and not day 1.
     """
     pure = PurePosixPath(path)
     places = [_spaced(pure.stem), *(_spaced(folder) for folder in reversed(pure.parts[:-1]))]
@@ -115,7 +121,7 @@ def parts_of(path: str, *, markers: frozenset[str] = frozenset(), hints: str = "
         role=role,
         is_some_control=role is None and any(_SOME_CONTROL.search(place) for place in places),
         subject=_first(lambda text: _subject(text, markers), places),
-        visit=_first(_visit, [*places, _spaced(hints)]),
+        visit=_first(lambda text: _visit(text, wells), [*places, _spaced(hints)]),
         batch=_first(_batch, places),
     )
 
@@ -133,10 +139,10 @@ def _role(text: str) -> Role | None:
     return next((role for role, pattern in ROLES if pattern.search(text)), None)
 
 
-def _visit(text: str) -> Numbered | None:
+def _visit(text: str, wells: bool) -> Numbered | None:
     for kind, pattern in _VISIT_NUMBERS:
         match = pattern.search(text)
-        if match:
+        if match and not (wells and _WELL.fullmatch(match[0])):
             groups = match.groupdict()
             number = groups["number"] or groups.get("short") or ""
             return Numbered(f"C{int(groups['cycle']):02d}D" if "cycle" in groups else kind, number)
@@ -164,6 +170,11 @@ def _batch(text: str) -> Numbered | None:
     if match:
         return Numbered(match["kind"].upper()[:5], match["number"])
     return Numbered("B", text[1:]) if _BATCH_FOLDER.fullmatch(text) else None
+
+
+def has_wells(paths: Iterable[str]) -> bool:
+    """Whether file names hold wells of a plate: some A, E, F, G or H with a number from 01 to 12."""
+    return any(_SURE_WELL.search(_spaced(PurePosixPath(path).stem)) for path in paths)
 
 
 def widths(parts: Iterable[Numbered | None]) -> dict[str, int]:
@@ -214,8 +225,5 @@ def plain_name(name: str) -> str:
 def words_only(path: str) -> set[str]:
     """The words of a file's name that consist of three letters or more, in lower case."""
     return {
-        word.lower()
-        for word in re.findall(
-            r"(?<![A-Za-z0-9])[A-Za-z]{3,}(?![A-Za-z0-9])", PurePosixPath(path).stem.replace("_", " ")
-        )
+        word.lower() for word in _spaced(PurePosixPath(path).stem).split() if word.isalpha() and len(word) > 2
     }

@@ -139,7 +139,10 @@ def ticks(transform: Transform, *, low: float, high: float) -> list[tuple[float,
     if transform == IDENTITY:
         step = 50_000 if high > 10_000 else 200
         count = int(high // step) + 1
-        return [(float(step * i), f"{step * i // 1000}K" if step >= 1000 and i else str(step * i)) for i in range(count)]
+        return [
+            (float(step * i), f"{step * i // 1000}K" if step >= 1000 and i else str(step * i))
+            for i in range(count)
+        ]
     values, labels = [0.0], ["0"]
     for decade in range(2, 6):
         for digit in range(1, 10):
@@ -163,7 +166,9 @@ def read_pictures(paths: Iterable[Path]) -> list[dict[str, Any]]:
     return [
         {
             **picture,
-            "counts": np.frombuffer(zlib.decompress(base64.b64decode(picture["counts"])), "<u4").reshape(BINS, BINS),
+            "counts": np.frombuffer(zlib.decompress(base64.b64decode(picture["counts"])), "<u4").reshape(
+                BINS, BINS
+            ),
             "gate": gate_from_plain(picture["gate"]),
         }
         for picture in pictures

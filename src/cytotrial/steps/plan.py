@@ -28,7 +28,8 @@ STAINED_ALONE = {Role.SINGLE_STAIN, Role.UNSTAINED}
 
 MODULES = {
     "check": ("steps/check.py", "files/fcs", "steps/tubes.py"),
-    "compensate": ("steps/compensate.py", "files/fcs", "files/spillover.py", "science/compensation", "steps/tubes.py"),
+    "compensate": ("steps/compensate.py", "steps/tubes.py", "files/fcs", "files/spillover.py",
+                   "science/compensation"),
     "read_gating": ("steps/strategies.py", "files/template.py", "files/gatingml.py", "files/flowjo.py",
                     "files/strategy.py", "science/finders.py"),
     "gate": ("steps/gate.py", "steps/tubes.py", "files/fcs", "files/strategy.py", "files/spillover.py",
@@ -78,7 +79,14 @@ class Plan:
     def gating_jobs(self) -> tuple[tuple[str, str], ...]:
         """(panel, unit) of every gating job."""
         return tuple(
-            sorted({(tube.panel, unit) for unit, tubes in self.units.items() for tube in tubes if tube.role in GATED_ROLES})
+            sorted(
+                {
+                    (tube.panel, unit)
+                    for unit, tubes in self.units.items()
+                    for tube in tubes
+                    if tube.role in GATED_ROLES
+                }
+            )
         )
 
     @cached_property
@@ -124,7 +132,11 @@ class Plan:
     def _tubes_of(self, panel: str, batch: str, roles: set[Role]) -> tuple[Tube, ...]:
         return tuple(
             sorted(
-                (tube for tube in self.trial.tubes if (tube.panel, tube.batch) == (panel, batch) and tube.role in roles),
+                (
+                    tube
+                    for tube in self.trial.tubes
+                    if (tube.panel, tube.batch) == (panel, batch) and tube.role in roles
+                ),
                 key=lambda tube: tube.sample_id,
             )
         )
@@ -145,7 +157,9 @@ class Plan:
 
     def content_of(self, tubes: Iterable[Tube]) -> str:
         """Digest of the sheet rows of some tubes and of the bytes of their files."""
-        return digest([[_row(tube), self.fcs_sha256.get(str(self.path_of(tube)), "missing")] for tube in tubes])
+        return digest(
+            [[_row(tube), self.fcs_sha256.get(str(self.path_of(tube)), "missing")] for tube in tubes]
+        )
 
     def settings_of(self, rule: str, *, panel: str = "") -> str:
         """A rule's own slice of the configuration, in canonical form."""

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import asdict
 from importlib.metadata import version
 from io import StringIO
+from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
@@ -22,14 +24,17 @@ from cytotrial.steps.plan import Plan
 from cytotrial.terms import Role, Transform
 
 METHODS = {
-    "Absolute counts (BEAD)": "cells / beads acquired × beads per tube / µL of blood; exact conditional 95 % limits.",
-    "Percentages (FRACTION)": "events of the population / events of the named parent; Clopper-Pearson 95 % limits. "
-    "FRACTION-BACKGROUND subtracts the fraction in the unstimulated tube of the same draw, not below 0.",
-    "Counts across tubes (XTUBE)": "percentage of CD4+ in the stained tube × CD4+ per µL in the count tube of the same "
-    "draw; log-normal 95 % limits.",
+    "Absolute counts (BEAD)": "cells / beads acquired × beads per tube / µL of blood; "
+    "exact conditional 95 % limits.",
+    "Percentages (FRACTION)": "events of the population / events of the named parent; Clopper-Pearson "
+    "95 % limits. FRACTION-BACKGROUND subtracts the fraction in the unstimulated tube of the same draw, "
+    "not below 0.",
+    "Counts across tubes (XTUBE)": "percentage of CD4+ in the stained tube × CD4+ per µL in the count tube "
+    "of the same draw; log-normal 95 % limits.",
     "Ratio (RATIO)": "quotient of the two percentages of CD4+: the CD4+ count that both share cancels.",
     "Interval": "counting error only: how far a value could be off if the same blood were acquired again.",
-    "Acquisition": "stretches of time with an unstable rate or signal are masked before gating; each is flagged.",
+    "Acquisition": "stretches of time with an unstable rate or signal are masked before gating; a tube that "
+    "loses much is flagged.",
 }
 
 
@@ -54,7 +59,9 @@ def write_report(plan: Plan) -> None:
         cell_counts=cell_counts_by_visit(
             counts, visits, n_planned=planned, lloq_events=trial.settings.counts.lloq_events
         ),
-        clinical_by_visit=clinical_by_visit(visit_wide, visits, units=units, n_planned=planned) if units else None,
+        clinical_by_visit=clinical_by_visit(visit_wide, visits, units=units, n_planned=planned)
+        if units
+        else None,
         clinical=_frame(trial.clinical) if trial.clinical else None,
         exposure=_frame(trial.exposure) if trial.exposure else None,
         pictures=tuple(_pictures(plan)),
@@ -75,8 +82,6 @@ def _read(path: Path) -> pd.DataFrame:
 
 def _frame(rows: Sequence[Any]) -> pd.DataFrame:
     """A sheet's typed rows as a table; an open end or a missing value is an empty cell."""
-    from dataclasses import asdict
-
     plain = [{key: _cell(value) for key, value in asdict(row).items()} for row in rows]
     return pd.DataFrame(plain)
 
@@ -99,14 +104,15 @@ def _pictures(plan: Plan) -> list[GatePicture]:
 def _pictured(plan: Plan) -> list[tuple[str, str, str]]:
     """(panel, unit, sample_id) of the tubes to show: one of each batch in turn, in the order of ids."""
     status = _read(plan.layout.inventory).set_index("sample_id")["status"]
+    wanted = plan.trial.settings.report.gate_pictures
     chosen: list[tuple[str, str, str]] = []
     for panel in plan.trial.settings.panels:
         by_batch: dict[str, list[tuple[str, str, str]]] = {}
         for tube in sorted(plan.trial.tubes, key=lambda tube: tube.sample_id):
             if tube.panel == panel and tube.role is Role.SAMPLE and status[tube.sample_id] in {"ok", "warn"}:
                 by_batch.setdefault(tube.batch, []).append((panel, plan.unit_of(tube), tube.sample_id))
-        rounds = [tubes[i] for i in range(max(map(len, by_batch.values()), default=0)) for tubes in by_batch.values() if i < len(tubes)]
-        chosen += rounds[: plan.trial.settings.report.gate_pictures]
+        rounds = zip_longest(*by_batch.values())
+        chosen += [tube for tubes in rounds for tube in tubes if tube is not None][:wanted]
     return chosen
 
 

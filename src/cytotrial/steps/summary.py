@@ -39,7 +39,9 @@ def _line(visit: str, codes: list[str], rows: list[dict[str, str]]) -> str:
     cells = []
     for code in codes:
         values = [
-            float(row["value"]) for row in rows if (row["visit"], row["parameter"]) == (visit, code) and row["value"]
+            float(row["value"])
+            for row in rows
+            if (row["visit"], row["parameter"]) == (visit, code) and row["value"]
         ]
         cells.append(f"{f'{median(values):.2f} (n={len(values)})' if values else '-':>24}")
     return f"{visit:<10}" + "".join(cells)

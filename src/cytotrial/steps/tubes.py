@@ -72,12 +72,16 @@ def _no_single_channel(
         f"{', '.join(_named(channel) for channel in channels)}{suggestion}",
         keyword="$PnS",
         expected=expected[:60],
-        remedy=f"add the channel's name under markers.{marker} of the panel, or correct the panel of this row",
+        remedy=f"add the channel's name under markers.{marker}, or correct the panel of this row",
     )
 
 
 def _named(channel: Channel) -> str:
-    return f"{channel.name} ({channel.label})" if channel.label and channel.label != channel.name else channel.name
+    return (
+        f"{channel.name} ({channel.label})"
+        if channel.label and channel.label != channel.name
+        else channel.name
+    )
 
 
 def markers_needed(tube: Tube, markers: Mapping[str, Sequence[str]]) -> dict[str, Sequence[str]]:

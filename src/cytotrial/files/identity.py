@@ -1,0 +1,264 @@
+"""Values of an FCS file that may name a person: where they stand, and how they are overwritten.
+
+What is read here is never written to any output of the project.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from cytotrial.errors import FcsError
+from cytotrial.files.fcs import FcsHeader, escape, inspect_fcs
+from cytotrial.files.fcs.findings import Notes
+from cytotrial.files.fcs.header import HEADER_BYTES, parse_header
+from cytotrial.files.fcs.opening import NotOpenedError, OpenedFile, open_regular
+from cytotrial.files.fcs.privacy import CODE_LIKE, NAME_LIKE, PERSON, PLACEHOLDERS
+from cytotrial.files.fcs.segments import check_analysis, supplemental_text
+from cytotrial.files.fcs.text import Keywords, parse_text
+
+KEPT = re.compile(
+    r"\$(TOT|PAR|MODE|DATATYPE|BYTEORD|NEXTDATA|(BEGIN|END)(DATA|STEXT|ANALYSIS)|UNICODE|CYT|CYTSN|SYS|DATE|BTIM|ETIM"
+    r"|BEGINDATETIME|ENDDATETIME|TIMESTEP|TR|VOL|ABRT|LOST|CSMODE|CSVBITS|COMP|SPILL|SPILLOVER|GATE|GATING|PKN?[0-9]+"
+    r"|[PGR][1-9][0-9]*[A-Z]{1,12}|DFC[0-9]+TO[0-9]+)"
+    r"|SPILL|SPILLOVER|CREATOR|THRESHOLD|TIMETICKS|FSC ASF|WINDOW EXTENSION|APPLY COMPENSATION|AUTOBS"
+    r"|P[1-9][0-9]*(DISPLAY|BS|MS)|LASER[1-9](NAME|DELAY|ASF)|CST (SETUP STATUS|BEADS EXPIRED)"
+)
+"""The keywords that stay: how the events are stored, scaled and compensated, which instrument, and when.
+
+Everything else is overwritten, whatever it holds: a list of what to remove would miss the next vendor."""
+
+HINTS = ("TUBE NAME", "TUBENAME", "SAMPLE ID", "SAMPLE NAME", "$SRC", "$SMNO", "$CELLS")
+FILLER = b"X"
+_BLOCK = 1 << 20
+_BLANK = b" \0\t\r\n"
+
+
+@dataclass(frozen=True)
+class Blanked:
+    """What was overwritten in a copy.
+
+    keywords : names of the keywords whose values were overwritten
+    segments : what else was overwritten, such as `ANALYSIS`
+    remaining : keywords that stay and yet hold a part of an overwritten person's name
+    """
+
+    keywords: tuple[str, ...]
+    segments: tuple[str, ...]
+    remaining: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class _Text:
+    """A TEXT segment: where it begins, its bytes, and the same with values overwritten."""
+
+    begin: int
+    raw: bytes
+    masked: bytes
+    values: dict[str, str]
+
+
+def stain_hints(path: Path, header: FcsHeader) -> str:
+    """Free text in which a tube's role may be named, to be searched for fixed words only.
+
+    It may name a person: it must not be written, printed or stored.
+    """
+    try:
+        with open_regular(path, Notes()) as file:
+            values = _read_text(file, header.text_begin, header.text_bytes)
+    except (NotOpenedError, FcsError):
+        return ""
+    return " ".join(values.values.get(name, "") for name in HINTS)
+
+
+def name_may_identify(name: str) -> bool:
+    """Whether a file's or folder's name looks as if it told who somebody is.
+
+    Examples
+    --------
+    >>> name_may_identify("Jane_Doe_wk12.fcs"), name_may_identify("S001_W12_treg.fcs")
+    (True, False)
+    """
+    spaced = re.sub(r"[_.]+", " ", name)
+    return NAME_LIKE.search(spaced) is not None or CODE_LIKE.search(spaced) is not None
+
+
+def copy_without_identity(src: Path, dst: Path, *, root: Path | None = None) -> Blanked:
+    """Copy an FCS file with everything overwritten that could name a person; events stay as they are.
+
+    Values are overwritten with `X` at the same length, so that every offset stays true. Segments
+    other than TEXT and DATA, and bytes that belong to no segment, are blanked.
+
+    Parameters
+    ----------
+    src, dst : Path
+        `dst` must not exist.
+    root : Path, optional
+        Folder that `src` must lie in, after links are followed.
+
+    Raises
+    ------
+    FcsError
+        If the file is not understood to the last byte (then nothing is written), or `dst` exists.
+    """
+    header = inspect_fcs(src, root=root).header
+    if header is None:
+        raise FcsError(
+            "The pre-flight rejects the file, so it cannot be told where names may stand.",
+            hint="See `cytotrial check`; export the file again.",
+        )
+    if os.path.lexists(dst):
+        raise FcsError(f"{dst} is there already.", hint="Name another folder; nothing is ever overwritten.")
+    with open_regular(src, Notes(), root=root) as file:
+        texts, patches, segments = _plan(file, header)
+    temporary = dst.with_name(f".{dst.name}.{os.getpid()}.tmp")
+    dst.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        shutil.copyfile(src, temporary)
+        _patch(temporary, patches)
+        _verify(temporary, header)
+        temporary.rename(dst)
+    finally:
+        temporary.unlink(missing_ok=True)
+    values = {key: value for text in texts for key, value in text.values.items()}
+    blanked = tuple(sorted(key for key, value in values.items() if value.strip() and not KEPT.fullmatch(key)))
+    return Blanked(tuple(map(escape, blanked)), segments, _remaining(values))
+
+
+def _plan(
+    file: OpenedFile, header: FcsHeader
+) -> tuple[list[_Text], list[tuple[int, bytes]], tuple[str, ...]]:
+    """The TEXT segments, what to write where, and the names of the segments that are blanked."""
+    first = parse_header(file.read(0, HEADER_BYTES), file_size=file.size, notes=Notes())
+    texts = [_read_text(file, header.text_begin, header.text_bytes)]
+    span = (header.text_begin, header.text_begin + header.text_bytes - 1)
+    keywords = Keywords(texts[0].values)
+    extra = supplemental_text(keywords, text=span, file_size=file.size, notes=Notes())
+    if extra:
+        texts.append(_read_text(file, extra[0], extra[1] - extra[0] + 1))
+    patches = [(text.begin, text.masked) for text in texts]
+    kept = [(0, HEADER_BYTES), (header.data_begin, header.data_begin + header.data_bytes)]
+    kept += [(text.begin, text.begin + len(text.raw)) for text in texts]
+    segments: list[str] = []
+    analysis = check_analysis(first, keywords, file.size, Notes()) if first else None
+    if analysis:
+        patches.append((analysis[0], _empty_segment(analysis[1] - analysis[0] + 1)))
+        kept.append((analysis[0], analysis[1] + 1))
+        segments.append("ANALYSIS")
+    others = [(begin, end) for begin, end in _gaps(kept, file.size) if not _is_padding(file, begin, end)]
+    patches += [patch for begin, end in others for patch in _blanks(begin, end, at_end=end == file.size)]
+    return texts, patches, (*segments, *(f"bytes {begin} to {end - 1}" for begin, end in others))
+
+
+def _read_text(file: OpenedFile, begin: int, n_bytes: int) -> _Text:
+    raw = file.read(begin, n_bytes)
+    keywords = Keywords()
+    tokens = parse_text(raw, keywords, Notes())
+    masked = None if tokens is None else _masked(raw, tokens.parts)
+    if masked is None:
+        raise FcsError("TEXT does not fall into keywords and values.", hint="Export the file again.")
+    return _Text(begin, raw, masked, keywords.values)
+
+
+def _masked(raw: bytes, parts: list[bytes]) -> bytes | None:
+    """TEXT with the values of keywords that do not stay overwritten; None if it cannot be put together."""
+    delimiter = raw[:1]
+    for doubled in (delimiter * 2, delimiter):
+        written = [part.replace(delimiter, doubled) for part in parts]
+        body = delimiter.join([b"", *written])
+        if raw.startswith(body) and not raw[len(body) :].strip(_BLANK + delimiter):
+            masked = [
+                value if number % 2 == 0 or _stays(parts[number - 1]) else _filled(value)
+                for number, value in enumerate(written)
+            ]
+            return delimiter.join([b"", *masked]) + raw[len(body) :]
+    return None
+
+
+def _stays(keyword: bytes) -> bool:
+    return KEPT.fullmatch(keyword.decode("latin-1").strip().upper()) is not None
+
+
+def _filled(value: bytes) -> bytes:
+    """The value overwritten at the same length; a blank value stays blank."""
+    return value if not value.strip(_BLANK) else FILLER * len(value)
+
+
+def _empty_segment(n_bytes: int) -> bytes:
+    """A segment of that length that parses as one keyword and says nothing."""
+    if n_bytes < 5:
+        return b" " * n_bytes
+    return b"/X/" + FILLER * (n_bytes - 4) + b"/"
+
+
+def _gaps(kept: list[tuple[int, int]], size: int) -> Iterator[tuple[int, int]]:
+    """The stretches (begin, end) of a file that lie in no segment."""
+    position = 0
+    for begin, end in sorted(kept):
+        if begin > position:
+            yield position, begin
+        position = max(position, end)
+    if position < size:
+        yield position, size
+
+
+def _is_padding(file: OpenedFile, begin: int, end: int) -> bool:
+    """Whether a stretch holds blanks, zeros and offsets of OTHER segments only."""
+    allowed = _BLANK + b"0" if begin >= HEADER_BYTES + 1 else _BLANK + b"0123456789"
+    return not any(
+        file.read(position, min(_BLOCK, end - position)).strip(allowed)
+        for position in range(begin, end, _BLOCK)
+    )
+
+
+def _blanks(begin: int, end: int, *, at_end: bool) -> Iterator[tuple[int, bytes]]:
+    """Blanks over a stretch; a checksum at the end becomes 00000000, which means that there is none."""
+    if at_end and end - begin == 8:
+        yield begin, b"0" * 8
+        return
+    for position in range(begin, end, _BLOCK):
+        yield position, b" " * min(_BLOCK, end - position)
+
+
+def _patch(path: Path, patches: list[tuple[int, bytes]]) -> None:
+    with path.open("r+b") as stream:
+        for begin, content in patches:
+            stream.seek(begin)
+            stream.write(content)
+        stream.flush()
+        os.fsync(stream.fileno())
+
+
+def _verify(path: Path, header: FcsHeader) -> None:
+    """The copy must decode as the original does.
+
+    Raises
+    ------
+    FcsError
+        If a channel, an offset or the number of events is not what it was.
+    """
+    copy = inspect_fcs(path).header
+    same = copy is not None and all(
+        getattr(copy, name) == getattr(header, name)
+        for name in ("channels", "columns", "n_events", "data_begin", "data_bytes", "byte_order", "timestep")
+    )
+    if not same:
+        raise FcsError(
+            "The copy would not decode as the original does.", hint="Please report the file's format."
+        )
+
+
+def _remaining(values: dict[str, str]) -> tuple[str, ...]:
+    """Keywords that stay and hold a word of a person's name that was overwritten elsewhere."""
+    names = {
+        word.lower()
+        for key, value in values.items()
+        if PERSON.search(key) and value.strip().upper() not in PLACEHOLDERS
+        for word in re.findall(r"[^\W\d_]{4,}", value)
+    }
+    stays = {key: value.lower() for key, value in values.items() if KEPT.fullmatch(key)}
+    return tuple(sorted(escape(key) for key, value in stays.items() if any(name in value for name in names)))
