@@ -6,15 +6,19 @@ exit code 2 says that the work is done and rows of the sheet were rejected.
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from cytotrial import __version__
-from cytotrial.errors import CytotrialError
+from cytotrial.errors import ConfigError, CytotrialError
+
+if TYPE_CHECKING:
+    from cytotrial.steps.plan import Plan
 
 DEFAULT_CONFIG = Path("config/config.yaml")
 
@@ -22,11 +26,26 @@ config_option = click.option(
     "--config",
     type=click.Path(path_type=Path, dir_okay=False),
     default=DEFAULT_CONFIG,
+    envvar="CYTOTRIAL_CONFIG",
     show_default=True,
-    help="Configuration of the study.",
+    help="Configuration of the study; the workflow names it by CYTOTRIAL_CONFIG.",
 )
 panel_option = click.option("--panel", required=True, help="Panel, as named in the configuration.")
 unit_option = click.option("--unit", required=True, help="Unit of work, such as subject.S001 or batch.B01.")
+
+
+def _plan(config: Path) -> Plan:
+    """The plan of the study; a job of a run refuses one that was edited since the run began."""
+    from cytotrial.steps.plan import make_plan
+
+    plan = make_plan(config)
+    begun_with = os.environ.get("CYTOTRIAL_STUDY", plan.study_digest)
+    if plan.study_digest != begun_with:
+        raise ConfigError(
+            f"{config} or one of its sheets was edited while the run was going on.",
+            hint="Run snakemake again: what was made from the earlier state is made anew where it differs.",
+        )
+    return plan
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
@@ -103,9 +122,8 @@ def check_unit(config: Path, unit: str) -> None:
       cytotrial check-unit --unit subject.S001
     """
     from cytotrial.steps.check import check_unit as step
-    from cytotrial.steps.plan import make_plan
 
-    step(make_plan(config), unit)
+    step(_plan(config), unit)
 
 
 @cli.command()
@@ -118,9 +136,8 @@ def inventory(config: Path) -> None:
       cytotrial inventory
     """
     from cytotrial.steps.check import join_inventory
-    from cytotrial.steps.plan import make_plan
 
-    join_inventory(make_plan(config))
+    join_inventory(_plan(config))
 
 
 @cli.command()
@@ -135,9 +152,8 @@ def compensate(config: Path, panel: str, batch: str) -> None:
       cytotrial compensate --panel treg --batch B01
     """
     from cytotrial.steps.compensate import compensate_batch
-    from cytotrial.steps.plan import make_plan
 
-    compensate_batch(make_plan(config), panel=panel, batch=batch)
+    compensate_batch(_plan(config), panel=panel, batch=batch)
 
 
 @cli.command("read-gating")
@@ -167,9 +183,8 @@ def gate(config: Path, panel: str, unit: str) -> None:
       cytotrial gate --panel treg --unit subject.S001
     """
     from cytotrial.steps.gate import gate_unit
-    from cytotrial.steps.plan import make_plan
 
-    gate_unit(make_plan(config), panel=panel, unit=unit)
+    gate_unit(_plan(config), panel=panel, unit=unit)
 
 
 @cli.command()
@@ -182,9 +197,8 @@ def collect(config: Path) -> None:
       cytotrial collect
     """
     from cytotrial.steps.collect import collect_gating
-    from cytotrial.steps.plan import make_plan
 
-    collect_gating(make_plan(config))
+    collect_gating(_plan(config))
 
 
 @cli.command()
@@ -197,9 +211,8 @@ def count(config: Path) -> None:
       cytotrial count
     """
     from cytotrial.steps.count import count_specimens
-    from cytotrial.steps.plan import make_plan
 
-    count_specimens(make_plan(config))
+    count_specimens(_plan(config))
 
 
 @cli.command()
@@ -212,9 +225,8 @@ def dataset(config: Path) -> None:
       cytotrial dataset
     """
     from cytotrial.steps.dataset import write_dataset
-    from cytotrial.steps.plan import make_plan
 
-    write_dataset(make_plan(config))
+    write_dataset(_plan(config))
 
 
 @cli.command()
@@ -226,10 +238,9 @@ def report(config: Path) -> None:
     Example:
       cytotrial report
     """
-    from cytotrial.steps.plan import make_plan
     from cytotrial.steps.report import write_report
 
-    write_report(make_plan(config))
+    write_report(_plan(config))
 
 
 @cli.command()

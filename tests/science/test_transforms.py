@@ -6,6 +6,8 @@ import math
 
 import numpy as np
 import pytest
+from flowkit import transforms as flowkit_transforms
+from flowutils import transforms as exact
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
@@ -121,8 +123,6 @@ def test_the_gatingml_formulas_hold_at_values_that_can_be_checked_by_head() -> N
     [(-10, 0, 4.41854, 262144.000029), (-100, 1, 4.41854, 262144), (-1, 0, 4.5, 1e5), (-1000, 0.5, 5, 4e6)],
 )
 def test_biex_is_the_lookup_table_that_flowkit_has(width: float, neg: float, pos: float, top: float) -> None:
-    from flowkit import transforms as flowkit_transforms
-
     theirs = flowkit_transforms.WSPBiexTransform(negative=neg, width=width, positive=pos, max_value=top)
     x = detector_values(n=20_000).astype(np.float64)
     ours = forward_exact(biex(width=width, neg=neg, pos=pos, top=top), x)
@@ -166,8 +166,6 @@ def test_without_a_linear_region_logicle_is_asinh_also_close_to_zero() -> None:
     # With W = 0, Moore & Parks' biexponential is a hyperbolic sine: GatingML's fasinh of the same T, M, A.
     x = np.array([-1e4, -1e-9, -1e-15, 0.0, 1e-30, 1e-12, 1e-3, 5.0, 2e5])
     assert forward_exact(logicle(w=0, a=1), x) == pytest.approx(forward_exact(asinh(a=1), x), abs=1e-12)
-    from flowutils import transforms as exact
-
     far = np.array([-1e4, 1.0, 5.0, 2e5])  # flowutils converges there
     assert forward_exact(logicle(w=0), far) == pytest.approx(exact.logicle(far, None, w=0), abs=1e-12)
 

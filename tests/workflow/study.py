@@ -57,7 +57,7 @@ class Study:
 
 def jobs_in(output: str) -> list[str]:
     """The commands that a run printed: `gate treg subject.S001`, `report`."""
-    lines = re.findall(r"Shell command: cytotrial (\S+) --config \S+(.*?) 2> ", output, flags=re.MULTILINE)
+    lines = re.findall(r"Shell command: cytotrial (\S+)(.*?) 2> ", output, flags=re.MULTILINE)
     return sorted(" ".join([name, *re.findall(r"--\S+ (\S+)", rest)]) for name, rest in lines)
 
 

@@ -13,7 +13,7 @@ rule check_unit:
         tubes=lambda wildcards: PLAN.content_of(PLAN.units[wildcards.unit]),
         code=code_of("check"),
     shell:
-        "cytotrial check-unit --config {CONFIG:q} --unit {wildcards.unit:q} 2> {log:q}"
+        "cytotrial check-unit --unit {wildcards.unit:q} 2> {log:q}"
 
 
 rule inventory:
@@ -26,4 +26,4 @@ rule inventory:
     params:
         code=code_of("check"),
     shell:
-        "cytotrial inventory --config {CONFIG:q} 2> {log:q}"
+        "cytotrial inventory 2> {log:q}"

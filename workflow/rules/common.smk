@@ -2,19 +2,13 @@
 # result depends on is in its inputs and in three params: its slice of the settings, the
 # content of its tubes (sheet rows and file bytes), and the code that computes it.
 
-import os
-import sys
 from pathlib import Path
 
 from snakemake.exceptions import WorkflowError
 
 from cytotrial.errors import CytotrialError
+from cytotrial.steps.environment import prepare_environment
 from cytotrial.steps.plan import code_of, make_plan
-
-os.environ["PATH"] = os.pathsep.join(
-    [str(Path(sys.executable).parent), os.environ["PATH"]]
-)
-os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 if config and not workflow.overwrite_configfiles:
     raise WorkflowError(
@@ -22,18 +16,15 @@ if config and not workflow.overwrite_configfiles:
         "a configuration file and name it with --configfile."
     )
 
-CONFIG = str(
-    workflow.overwrite_configfiles[-1]
-    if workflow.overwrite_configfiles
-    else "config/config.yaml"
-)
+config_files = workflow.overwrite_configfiles or ["config/config.yaml"]
 
 try:
-    PLAN = make_plan(Path(CONFIG))
+    PLAN = make_plan(Path(config_files[-1]))
 except CytotrialError as error:
     raise WorkflowError(str(error)) from None
 
 LAYOUT = PLAN.layout
+prepare_environment(PLAN)
 
 
 # All of the package must be installed where the jobs run; the image is used with --sdm only.
@@ -54,3 +45,22 @@ def checked(tubes):
 def raw(tubes):
     """The FCS files of some tubes: a change is seen by their content (params), not by their time."""
     return [ancient(path) for path in PLAN.files_of(tubes)]
+
+
+def matrix_file(w):
+    """The file a panel's matrix is read from, if it comes from a file."""
+    mode = PLAN.compensation(w.panel)
+    return [] if mode in {"controls", "embedded"} else [mode]
+
+
+def gated(w):
+    """A unit's tubes of a panel and the batch's controls that its gates look at."""
+    return [*PLAN.tubes_to_gate(w.panel, w.unit), *PLAN.controls_of(w.panel, w.unit)]
+
+
+def matrices(w):
+    """The matrices of the unit's batches; an embedded matrix comes with the tube itself."""
+    if PLAN.compensation(w.panel) in {"embedded", "none"}:
+        return []
+    batches = sorted({tube.batch for tube in gated(w)})
+    return [LAYOUT.matrix(w.panel, batch) for batch in batches]

@@ -1,11 +1,6 @@
 # One spillover matrix per panel and batch, as text that a person can edit and hand back.
 
 
-def matrix_file(wildcards):
-    mode = PLAN.compensation(wildcards.panel)
-    return [] if mode in {"controls", "embedded"} else [mode]
-
-
 rule compensate:
     input:
         matrix=matrix_file,
@@ -21,5 +16,5 @@ rule compensate:
         tubes=lambda w: PLAN.content_of(PLAN.tubes_for_matrix(w.panel, w.batch)),
         code=code_of("compensate"),
     shell:
-        "cytotrial compensate --config {CONFIG:q} --panel {wildcards.panel:q} "
+        "cytotrial compensate --panel {wildcards.panel:q} "
         "--batch {wildcards.batch:q} 2> {log:q}"

@@ -14,7 +14,7 @@ rule count:
         sheets=PLAN.sheets_of("count"),
         code=code_of("count"),
     shell:
-        "cytotrial count --config {CONFIG:q} 2> {log:q}"
+        "cytotrial count 2> {log:q}"
 
 
 rule dataset:
@@ -31,4 +31,4 @@ rule dataset:
         sheets=PLAN.sheets_of("dataset"),
         code=code_of("dataset"),
     shell:
-        "cytotrial dataset --config {CONFIG:q} 2> {log:q}"
+        "cytotrial dataset 2> {log:q}"

@@ -12,22 +12,7 @@ rule read_gating:
         settings=lambda w: PLAN.settings_of("read_gating", panel=w.panel),
         code=code_of("read_gating"),
     shell:
-        "cytotrial read-gating --config {CONFIG:q} --panel {wildcards.panel:q} 2> {log:q}"
-
-
-def gated(w):
-    """A unit's tubes of a panel and the batch's controls that its gates look at."""
-    return [*PLAN.tubes_to_gate(w.panel, w.unit), *PLAN.controls_of(w.panel, w.unit)]
-
-
-def matrices(w):
-    """The matrices of the unit's batches; an embedded matrix comes with the tube itself."""
-    if PLAN.compensation(w.panel) in {"embedded", "none"}:
-        return []
-    return [
-        LAYOUT.matrix(w.panel, batch)
-        for batch in sorted({tube.batch for tube in gated(w)})
-    ]
+        "cytotrial read-gating --panel {wildcards.panel:q} 2> {log:q}"
 
 
 rule gate:
@@ -47,7 +32,7 @@ rule gate:
         tubes=lambda w: PLAN.content_of(gated(w)),
         code=code_of("gate"),
     shell:
-        "cytotrial gate --config {CONFIG:q} --panel {wildcards.panel:q} "
+        "cytotrial gate --panel {wildcards.panel:q} "
         "--unit {wildcards.unit:q} 2> {log:q}"
 
 
@@ -63,4 +48,4 @@ rule collect:
     params:
         code=code_of("collect"),
     shell:
-        "cytotrial collect --config {CONFIG:q} 2> {log:q}"
+        "cytotrial collect 2> {log:q}"

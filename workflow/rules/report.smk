@@ -19,4 +19,4 @@ rule report:
         sheets=PLAN.sheets_of("report"),
         code=code_of("report"),
     shell:
-        "cytotrial report --config {CONFIG:q} 2> {log:q}"
+        "cytotrial report 2> {log:q}"

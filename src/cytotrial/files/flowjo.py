@@ -150,8 +150,9 @@ def _is_workspace(path: Path, root: _Element) -> None:
         )
     missing = {GATING, TRANSFORMS, DATA_TYPES} - set(root.nsmap.values())
     if missing or None in root.nsmap:
+        odd = ", ".join(sorted(missing)) or "a default one"
         raise TemplateError(
-            f"{path}: the xmlns declarations are not FlowJo's ({', '.join(sorted(missing)) or 'a default one'}).",
+            f"{path}: the xmlns declarations are not FlowJo's ({odd}).",
             hint="Save the workspace again with FlowJo 10.",
         )
 
@@ -175,12 +176,13 @@ def _outline_problems(root: _Element) -> Iterator[str]:
     for sample in _samples(root):
         for part in ("DataSet", "Transformations", "Keywords", "SampleNode"):
             if sample.find(part) is None:
-                yield f"line {sample.sourceline}, Sample {escaped(_sample_name(sample))}: has no {part} element"
+                name = escaped(_sample_name(sample))
+                yield f"line {sample.sourceline}, Sample {name}: has no {part} element"
     nodes = [node for sample in _samples(root) if (node := sample.find("SampleNode")) is not None]
     for what, attribute in (("SampleNode name", "name"), ("sampleID", "sampleID")):
         values = [node.get(attribute, "") for node in nodes]
         for value in sorted({value for value in values if not value or values.count(value) > 1}):
-            yield f"{what} {escaped(value)}: {values.count(value)} samples have it; rename them apart in FlowJo"
+            yield f"{what} {escaped(value)}: {values.count(value)} samples have it; rename them in FlowJo"
     known = {node.get("sampleID", "") for node in nodes}
     for reference in root.findall("Groups/GroupNode/Group/SampleRefs/SampleRef"):
         if reference.get("sampleID") not in known:
@@ -207,7 +209,8 @@ def _address_problems(sample: _Element) -> Iterator[str]:
     uri = "" if dataset is None else dataset.get("uri", "")
     scheme = re.match(r"([A-Za-z][A-Za-z0-9+.-]+):", uri)
     if dataset is not None and scheme and scheme[1].lower() != "file":
-        yield f"line {dataset.sourceline}: the DataSet uri is a {escaped(scheme[1])} address; a file was expected"
+        where = f"line {dataset.sourceline}"
+        yield f"{where}: the DataSet uri is a {escaped(scheme[1])} address; a file was expected"
 
 
 def _keyword_problems(sample: _Element) -> Iterator[str]:
@@ -271,7 +274,7 @@ def _compensation_problems(sample: _Element) -> Iterator[str]:
         if matrix.get("spectral") == "1":
             algorithm = matrix.get("weightOptAlgorithmType")
             yield (
-                f"{where}: is spectral (weightOptAlgorithmType {escaped(algorithm)}), which is not supported; "
+                f"{where}: is spectral (weightOptAlgorithmType {escaped(algorithm)}), which is not read; "
                 "export unmixed FCS files"
             )
             continue
@@ -337,7 +340,8 @@ def _node_problems(node: _Element, paths: set[str]) -> Iterator[str]:
     if local(node) != "Population":
         operands = _dependents(node)
         if not operands or (local(node) == "NotNode" and len(operands) != 1):
-            yield f"{len(operands)} Dependent elements; {'one' if local(node) == 'NotNode' else 'some'} expected"
+            wanted = "one" if local(node) == "NotNode" else "some"
+            yield f"has {len(operands)} Dependent elements; {wanted} expected"
         yield from (f"Dependent {escaped(name)} is no population" for name in operands if name not in paths)
         return
     gate = node.find("Gate")
@@ -376,7 +380,9 @@ def _file_channels(sample: _Element) -> dict[str, str]:
     keywords = {k.get("name", ""): k.get("value", "") for k in sample.findall("Keywords/Keyword")}
     own = re.fullmatch(r"\s*(\d+)\s*", keywords.get("$PAR", ""))
     numbered = {
-        int(match[1]): value for name, value in keywords.items() if (match := re.fullmatch(r"\$P(\d+)N", name))
+        int(match[1]): value
+        for name, value in keywords.items()
+        if (match := re.fullmatch(r"\$P(\d+)N", name))
     }
     channels = [name for number, name in numbered.items() if own is None or number <= int(own[1])]
     return {channel.replace("/", "_"): channel for channel in channels} | {c: c for c in channels}

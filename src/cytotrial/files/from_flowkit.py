@@ -196,7 +196,7 @@ def transform_of(scale: Any) -> Transform:
 
 
 def transform_problem(transform: Transform) -> str:
-    """Why a scale is not defined or not one-to-one, or nothing; the limits are GatingML 2.0's and FlowJo's."""
+    """Why a scale is not defined or not one-to-one, or nothing; limits of GatingML 2.0 and FlowJo."""
     p = dict(transform.parameters)
     if not all(math.isfinite(value) for value in p.values()):
         return "a parameter is not a number"

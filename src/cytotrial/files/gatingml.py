@@ -178,7 +178,7 @@ def _schema_problems(root: _Element) -> Iterator[str]:
 
 def _id_problems(root: _Element) -> Iterator[str]:
     """Ids that cannot be names of populations, or are used twice."""
-    seen: dict[str, int | None] = {}
+    seen: dict[str, Any] = {}
     for gate, name in _gates_with_quadrants(root):
         problem = name_problem(name)
         if problem:
@@ -266,7 +266,7 @@ def _rectangle_problems(gate: _Element) -> Iterator[str]:
         yield f"{_where(gate)}: has neither gating:min nor gating:max, so it would hold every event"
     for low, high in limits:
         if is_number(low) and is_number(high) and float(low) >= float(high):
-            yield f"{_where(gate)}: gating:min {low} is not below gating:max {high}, so it could hold no event"
+            yield f"{_where(gate)}: gating:min {low} is not below gating:max {high}: it holds no event"
 
 
 def _vertices(gate: _Element) -> list[list[str]]:
@@ -296,9 +296,9 @@ def _ellipsoid_problems(gate: _Element) -> Iterator[str]:
 
     n = len(gate.findall(qualified(GATING, "dimension")))
     rows = _covariance(gate)
-    mean = gate.find(qualified(GATING, "mean"))
-    if len(rows) != n or any(len(row) != n for row in rows) or mean is None or len(mean) != n:
-        yield f"{_where(gate)}: mean and covarianceMatrix must have {n} rows of {n} numbers, as it has dimensions"
+    mean = gate.findall(f"{qualified(GATING, 'mean')}/{qualified(GATING, 'coordinate')}")
+    if len(rows) != n or any(len(row) != n for row in rows) or len(mean) != n:
+        yield f"{_where(gate)}: mean and covarianceMatrix must have as many numbers as dimensions, {n}"
     elif all(is_number(value) for row in rows for value in row):
         if not np.linalg.cond(np.array(rows, dtype=np.float64)) < MAX_CONDITION:
             yield f"{_where(gate)}: the covarianceMatrix has no inverse"
@@ -361,10 +361,10 @@ def _doubts(root: _Element) -> Iterator[str]:
         other = folded.setdefault(name.casefold(), name)
         if other != name:
             yield f"{_where(gate)}: differs from {escaped(other)} in case only"
-        if local(gate) == "PolygonGate" and _crosses_itself(
-            [(float(x), float(y)) for x, y in _vertices(gate)]
-        ):
-            yield f"{_where(gate)}: the polygon's vertices make it cross itself; where it winds twice is outside"
+    for gate, _ in _gates(root):
+        vertices = [(float(x), float(y)) for x, y in _vertices(gate)]
+        if _crosses_itself(vertices):
+            yield f"{_where(gate)}: its vertices make the polygon cross itself; where it winds twice is outside"
         if local(gate) == "EllipsoidGate" and not _is_ellipsoid(_covariance(gate)):
             yield f"{_where(gate)}: the covarianceMatrix is not symmetric and positive, so it is no ellipsoid"
 

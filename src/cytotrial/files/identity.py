@@ -20,6 +20,7 @@ from cytotrial.files.fcs.opening import NotOpenedError, OpenedFile, open_regular
 from cytotrial.files.fcs.privacy import CODE_LIKE, NAME_LIKE, PERSON, PLACEHOLDERS
 from cytotrial.files.fcs.segments import check_analysis, supplemental_text
 from cytotrial.files.fcs.text import Keywords, parse_text
+from cytotrial.terms import Outcome
 
 KEPT = re.compile(
     r"\$(TOT|PAR|MODE|DATATYPE|BYTEORD|NEXTDATA|(BEGIN|END)(DATA|STEXT|ANALYSIS)|UNICODE|CYT|CYTSN|SYS|DATE|BTIM|ETIM"
@@ -105,11 +106,13 @@ def copy_without_identity(src: Path, dst: Path, *, root: Path | None = None) -> 
     FcsError
         If the file is not understood to the last byte (then nothing is written), or `dst` exists.
     """
-    header = inspect_fcs(src, root=root).header
+    report = inspect_fcs(src, root=root)
+    header = report.header
     if header is None:
+        codes = ", ".join(finding.code for finding in report.findings if finding.outcome is Outcome.REJECT)
         raise FcsError(
-            "The pre-flight rejects the file, so it cannot be told where names may stand.",
-            hint="See `cytotrial check`; export the file again.",
+            f"The pre-flight rejects the file ({codes}), so it cannot be told where names may stand.",
+            hint="Export the file again, or split it if it holds several data sets.",
         )
     if os.path.lexists(dst):
         raise FcsError(f"{dst} is there already.", hint="Name another folder; nothing is ever overwritten.")
@@ -138,8 +141,8 @@ def _plan(
     span = (header.text_begin, header.text_begin + header.text_bytes - 1)
     keywords = Keywords(texts[0].values)
     extra = supplemental_text(keywords, text=span, file_size=file.size, notes=Notes())
-    if extra:
-        texts.append(_read_text(file, extra[0], extra[1] - extra[0] + 1))
+    supplemental = _read_supplemental(file, extra, texts[0].raw[:1]) if extra else None
+    texts += [supplemental] if supplemental else []
     patches = [(text.begin, text.masked) for text in texts]
     kept = [(0, HEADER_BYTES), (header.data_begin, header.data_begin + header.data_bytes)]
     kept += [(text.begin, text.begin + len(text.raw)) for text in texts]
@@ -155,13 +158,27 @@ def _plan(
 
 
 def _read_text(file: OpenedFile, begin: int, n_bytes: int) -> _Text:
-    raw = file.read(begin, n_bytes)
+    text = _parsed(begin, file.read(begin, n_bytes))
+    if text is None:
+        raise FcsError("TEXT does not fall into keywords and values.", hint="Export the file again.")
+    return text
+
+
+def _parsed(begin: int, raw: bytes) -> _Text | None:
     keywords = Keywords()
     tokens = parse_text(raw, keywords, Notes())
     masked = None if tokens is None else _masked(raw, tokens.parts)
-    if masked is None:
-        raise FcsError("TEXT does not fall into keywords and values.", hint="Export the file again.")
-    return _Text(begin, raw, masked, keywords.values)
+    return None if masked is None else _Text(begin, raw, masked, keywords.values)
+
+
+def _read_supplemental(file: OpenedFile, span: tuple[int, int], delimiter: bytes) -> _Text | None:
+    """Supplemental TEXT, also without its first delimiter; None if it holds no keywords (some hold a zip)."""
+    begin, n_bytes = span[0], span[1] - span[0] + 1
+    raw = file.read(begin, n_bytes)
+    if raw.startswith(delimiter):
+        return _parsed(begin, raw)
+    text = _parsed(begin, delimiter + raw)
+    return text and _Text(begin, raw, text.masked[1:], text.values)
 
 
 def _masked(raw: bytes, parts: list[bytes]) -> bytes | None:

@@ -192,24 +192,22 @@ def partly_stained(tubes: Mapping[str, Sequence[Channel]]) -> dict[str, int]:
 
 
 def panel_of_control(path: str, channels: Sequence[Channel], panels: Mapping[str, PanelGroup]) -> str:
-    """The panel that a control tube belongs to, if one and only one fits; else nothing.
+    """The panel that a control tube belongs to, if one and only one fits best; else nothing.
 
-    A control has the detectors of its panel and no label that the panel does not have; among
-    several such panels the one that the path names is taken, then the one whose labels it shares.
+    A control has the detectors of its panel and no label that the panel does not have. Among
+    several such panels the one that the path names is taken, then one with the same detectors
+    and no more, then the one whose labels it shares.
     """
-    names = {channel.name for channel in channels}
+    detectors = _stained(channel.name for channel in channels)
     labels = {plain_name(stain.marker) for stain in stains_of(channels) if stain.label}
     words = re.split(r"[^a-z0-9]+", path.lower())
-    scores: dict[str, tuple[bool, int]] = {}
+    scores: dict[str, tuple[bool, bool, int]] = {}
     for name, panel in panels.items():
-        marks = {plain_name(marker) for marker in panel.markers}
-        if names & _stained(panel.channels) == _stained(panel.channels) and labels <= marks | set(
-            panel.names
-        ):
-            scores[name] = (name.lower() in words, len(labels & marks))
-    if not scores:
-        return ""
-    best = max(scores.values())
+        own = _stained(panel.channels)
+        if own <= detectors and labels <= set(panel.names):
+            is_named = any(word.startswith(name.lower()) for word in words)
+            scores[name] = (is_named, own == detectors, len(labels & set(panel.names)))
+    best = max(scores.values(), default=None)
     winners = [name for name, score in scores.items() if score == best]
     return winners[0] if len(winners) == 1 else ""
 

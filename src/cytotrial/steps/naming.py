@@ -62,10 +62,47 @@ _SUBJECT_WORDS = (
 _SITE_AND_NUMBER = re.compile(rf"{_BEGIN}(?<![0-9]-)\d{{2,4}}-\d{{3,5}}(?!-?\d)")
 _CODED = _word(r"(?P<prefix>[a-z]{1,5})-?(?P<number>\d{2,5})")
 _NEVER_A_SUBJECT = frozenset(
-    ("CD", "IL", "FL", "BV", "BUV", "BB", "AF", "PE", "TH", "TCR", "HLA", "CCR", "CXCR", "TNF", "IFN", "KI", "VD")
-    + ("W", "WK", "D", "DAY", "M", "MO", "V", "T", "TP", "C", "B", "BATCH", "RUN", "PLATE", "EXP", "LOT", "WELL")
-    + ("TUBE", "PANEL", "SAMPLE", "FSC", "SSC", "FMO", "ISO", "IGG", "R", "YG", "U", "RB", "SB", "QD", "DIL", "REP")
-)  # fmt: skip
+    {
+        *("CD", "IL", "FL", "BV", "BUV", "BB", "AF", "PE", "TH", "TCR", "HLA", "CCR", "CXCR", "TNF", "IFN"),
+        *(
+            "KI",
+            "VD",
+            "W",
+            "WK",
+            "D",
+            "DAY",
+            "M",
+            "MO",
+            "V",
+            "T",
+            "TP",
+            "C",
+            "B",
+            "BATCH",
+            "RUN",
+            "PLATE",
+            "EXP",
+        ),
+        *(
+            "LOT",
+            "WELL",
+            "TUBE",
+            "PANEL",
+            "SAMPLE",
+            "FSC",
+            "SSC",
+            "FMO",
+            "ISO",
+            "IGG",
+            "R",
+            "YG",
+            "U",
+            "RB",
+            "SB",
+        ),
+        *("QD", "DIL", "REP"),
+    }
+)
 """Prefixes of numbers that are markers, dyes, visits, batches or wells."""
 
 _WELL = re.compile(r"[A-H](0?[1-9]|1[0-2])", re.IGNORECASE)
@@ -178,12 +215,12 @@ def has_wells(paths: Iterable[str]) -> bool:
 
 
 def widths(parts: Iterable[Numbered | None]) -> dict[str, int]:
-    """Kind → the most digits of its numbers, so that labels of one kind sort and `7` is `07`."""
+    """Kind → the most digits that its numbers are written with: beside `07`, `7` is `07`."""
     found: dict[str, int] = {}
     for part in parts:
         if part is not None:
-            digits = len(part.number.lstrip("0").rstrip("abcdefghijklmnopqrstuvwxyz")) or 1
-            found[part.kind] = max(found.get(part.kind, 2 if part.number else 0), digits)
+            digits = len(part.number.rstrip("abcdefghijklmnopqrstuvwxyz"))
+            found[part.kind] = max(found.get(part.kind, 0), digits)
     return found
 
 

@@ -102,6 +102,14 @@ class Plan:
             )
         )
 
+    @cached_property
+    def study_digest(self) -> str:
+        """Digest of the configuration and of every sheet: the same for all jobs of one run."""
+        trial = self.trial
+        sheets = (trial.tubes, trial.subjects, trial.visits, trial.cbc, trial.clinical, trial.exposure)
+        rows = [[asdict(row) for row in sheet] for sheet in sheets]
+        return digest([trial.settings.model_dump(mode="json"), rows])
+
     def compensation(self, panel: str) -> str:
         return self.trial.settings.panels[panel].compensation
 
