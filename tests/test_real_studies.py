@@ -1,7 +1,7 @@
-"""Two real studies gated as their authors gated them, event for event, and two FlowJo workspaces.
+"""Real studies gated as their authors gated them: one event for event, three by FlowJo's own counts.
 
 The truth was made by other programs: cytolib (the library below R's flowWorkspace) wrote the events of
-every population of the mouse study, FlowJo the counts of the human one.
+every population of the mouse study, FlowJo the counts of the others.
 """
 
 from __future__ import annotations
@@ -37,6 +37,9 @@ from cytotrial.terms import (
 MICE = "cytoexplorer_mouse_activation"
 ORGANS = "flowatlas_treg_foxp3"
 LAVAGE = "flowsom_mouse_bal_flowjo"
+SPECTRAL = "coereba_spectral_seb"
+WORKSPACES = {ORGANS: "workspace_dev.wsp", LAVAGE: "gating.wsp", SPECTRAL: "CytoML_dev.wsp"}
+POPULATIONS = {ORGANS: 241, LAVAGE: 16, SPECTRAL: 32}
 DECADES = 4.5
 """cytolib states gates on a logicle from 0 to M = 4.5; GatingML's runs from 0 to 1."""
 
@@ -189,13 +192,12 @@ def flowjo_counts(shared: Path, study: str) -> dict[str, list[dict[str, str]]]:
     return rows
 
 
-@pytest.mark.parametrize("study", [ORGANS, LAVAGE])
+@pytest.mark.parametrize("study", [ORGANS, LAVAGE, SPECTRAL])
 def test_every_population_has_flowjos_count_within_five_events_or_five_percent(
     shared: Path, study: str
 ) -> None:
     # FlowJo decides polygons on 256 × 256 bins of the display, hence the few events at their edges.
-    workspace = {ORGANS: "workspace_dev.wsp", LAVAGE: "gating.wsp"}[study]
-    strategies = read_workspace(shared / "data" / study / workspace)
+    strategies = read_workspace(shared / "data" / study / WORKSPACES[study])
     compared = 0
     for name, rows in flowjo_counts(shared, study).items():
         masks = gate_everything(strategies[name], read_events(shared / "data" / study / name))
@@ -205,7 +207,7 @@ def test_every_population_has_flowjos_count_within_five_events_or_five_percent(
             assert abs(found - stored) <= max(5, 0.05 * stored), (name, row["path"], found, stored)
             assert found == int(row["flowkit_count"]), (name, row["path"])
             compared += 1
-    assert compared == {ORGANS: 241, LAVAGE: 16}[study]
+    assert compared == POPULATIONS[study]
 
 
 def test_regulatory_t_cells_of_a_bone_marrow_are_those_that_flowkit_finds(shared: Path) -> None:

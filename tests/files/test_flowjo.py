@@ -239,6 +239,15 @@ def test_all_faults_of_a_workspace_come_in_one_message(tmp_path: Path) -> None:
     assert "Population name: the name is empty" in str(raised.value)
 
 
+def test_a_scale_without_length_is_a_fault_only_where_a_gate_is_drawn_on_it(tmp_path: Path) -> None:
+    # FlowJo writes such a scale for a channel on which nothing was recorded.
+    unused = written(tmp_path, scales=linear_scale("Time", top=0), populations=rectangle("A", "X", 0, 1))
+    assert [p.name for p in read_workspace(unused)["s.fcs"].populations] == ["A"]
+    used = written(tmp_path, scales=linear_scale("X", top=0), populations=rectangle("A", "X", 0, 1))
+    with pytest.raises(TemplateError, match=r"line 9, Transformations, linear: T \+ A is 0"):
+        read_workspace(used)
+
+
 def test_something_else_than_a_workspace_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "x.wsp"
     path.write_text("<Workspace/>", encoding="utf-8")

@@ -77,6 +77,12 @@ def test_supplemental_text_analysis_and_bytes_of_no_segment_are_searched(tmp_pat
     assert "Doe" not in record
 
 
+def test_analysis_offsets_that_point_into_the_events_do_not_touch_them(tmp_path: Path) -> None:
+    bogus = {"$BEGINANALYSIS": "3060", "$ENDANALYSIS": "3090"}  # DATA begins at byte 3058
+    src = write_fcs(tmp_path / "a.fcs", keywords={**PERSON, **bogus})
+    assert copied(src, tmp_path)[3058:] == src.read_bytes()[3058:]
+
+
 def test_a_checksum_at_the_end_is_taken_back(tmp_path: Path) -> None:
     # FCS 3.1: the eight bytes after the last segment are a CRC, or 00000000 if there is none.
     assert copied(write_fcs(tmp_path / "a.fcs", tail=b"0012ABCD"), tmp_path).endswith(b"00000000")

@@ -7,8 +7,9 @@ from pathlib import Path
 from snakemake.exceptions import WorkflowError
 
 from cytotrial.errors import CytotrialError
+from cytotrial.steps.code import code_of
 from cytotrial.steps.environment import prepare_environment
-from cytotrial.steps.plan import code_of, make_plan
+from cytotrial.steps.plan import make_plan
 
 if config and not workflow.overwrite_configfiles:
     raise WorkflowError(

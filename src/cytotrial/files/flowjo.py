@@ -49,6 +49,7 @@ _SCALES = {
     "biex": ("neg", "width", "length", "maxRange", "pos"),
     "fasinh": ("T", "M", "A"),
 }
+_SAVE_AGAIN = "Open it in FlowJo 10 and save it again."
 _OTHER_SCALES = "set it to biex, logicle, ArcSinh, log or linear in FlowJo"
 _NUMBERS = frozenset({"min", "max", "value", *(name for names in _SCALES.values() for name in names)})
 _UNCOMPENSATED = "uncompensated:"
@@ -104,9 +105,7 @@ def _workspace(path: Path, root: _Element) -> Workspace:
     try:
         return Workspace(BytesIO(etree.tostring(root)), load_missing_file_data=True)
     except Exception as error:
-        raise TemplateError(
-            f"{path}: FlowKit cannot read it: {error}.", hint="Open it in FlowJo 10 and save it again."
-        ) from error
+        raise TemplateError(f"{path}: FlowKit cannot read it: {error}.", hint=_SAVE_AGAIN) from error
 
 
 def _gates(
@@ -126,7 +125,7 @@ def _gates(
     try:
         return converter.populations(), MappingProxyType(converter.matrices())
     except TemplateError as error:
-        raise TemplateError(f"{path}: sample {escaped(sample)}: {error}") from None
+        raise TemplateError(f"{path}: sample {escaped(sample)}: {error}", hint=_SAVE_AGAIN) from None
 
 
 def _is_workspace(path: Path, root: _Element) -> None:
@@ -220,7 +219,12 @@ def _keyword_problems(sample: _Element) -> Iterator[str]:
 
 
 def _scale_problems(sample: _Element) -> Iterator[str]:
-    """Scales that FlowJo does not document, and parameters out of their range."""
+    """Scales that FlowJo does not document, and parameters out of their range.
+
+    A channel that was never recorded can have a linear scale without length: that is no fault as long as
+    no gate looks at it.
+    """
+    used = {e.get(qualified(DATA_TYPES, "name")) for e in sample.iter(qualified(DATA_TYPES, "fcs-dimension"))}
     for element in sample.findall("Transformations/*"):
         kind, where = local(element), f"line {element.sourceline}, Transformations"
         if kind not in _SCALES:
@@ -234,6 +238,8 @@ def _scale_problems(sample: _Element) -> Iterator[str]:
             yield f"{where}, {kind}: {', '.join(wrong)} must be numbers"
         elif kind == "biex" and given["length"] != "256":
             yield f"{where}, biex: length is {escaped(given['length'])}; 256 was expected"
+        elif kind == "linear" and _parameter(element) not in used:
+            continue
         elif problem := _scale_problem(kind, {name: float(text or 0) for name, text in given.items()}):
             yield f"{where}, {kind}: {problem}"
 

@@ -299,9 +299,10 @@ def _ellipsoid_problems(gate: _Element) -> Iterator[str]:
     mean = gate.findall(f"{qualified(GATING, 'mean')}/{qualified(GATING, 'coordinate')}")
     if len(rows) != n or any(len(row) != n for row in rows) or len(mean) != n:
         yield f"{_where(gate)}: mean and covarianceMatrix must have as many numbers as dimensions, {n}"
-    elif all(is_number(value) for row in rows for value in row):
-        if not np.linalg.cond(np.array(rows, dtype=np.float64)) < MAX_CONDITION:
-            yield f"{_where(gate)}: the covarianceMatrix has no inverse"
+    elif all(is_number(value) for row in rows for value in row) and not (
+        np.linalg.cond(np.array(rows, dtype=np.float64)) < MAX_CONDITION
+    ):
+        yield f"{_where(gate)}: the covarianceMatrix has no inverse"
 
 
 _SHAPE_CHECKS = {
@@ -364,7 +365,7 @@ def _doubts(root: _Element) -> Iterator[str]:
     for gate, _ in _gates(root):
         vertices = [(float(x), float(y)) for x, y in _vertices(gate)]
         if _crosses_itself(vertices):
-            yield f"{_where(gate)}: its vertices make the polygon cross itself; where it winds twice is outside"
+            yield f"{_where(gate)}: its vertices make the polygon cross itself; even windings are outside"
         if local(gate) == "EllipsoidGate" and not _is_ellipsoid(_covariance(gate)):
             yield f"{_where(gate)}: the covarianceMatrix is not symmetric and positive, so it is no ellipsoid"
 

@@ -5,6 +5,7 @@ What is read here is never written to any output of the project.
 
 from __future__ import annotations
 
+import hashlib
 import os
 import re
 import shutil
@@ -123,7 +124,7 @@ def copy_without_identity(src: Path, dst: Path, *, root: Path | None = None) -> 
     try:
         shutil.copyfile(src, temporary)
         _patch(temporary, patches)
-        _verify(temporary, header)
+        _verify(src, temporary, header)
         temporary.rename(dst)
     finally:
         temporary.unlink(missing_ok=True)
@@ -148,7 +149,7 @@ def _plan(
     kept += [(text.begin, text.begin + len(text.raw)) for text in texts]
     segments: list[str] = []
     analysis = check_analysis(first, keywords, file.size, Notes()) if first else None
-    if analysis:
+    if analysis and not any(begin <= analysis[1] and analysis[0] < end for begin, end in kept):
         patches.append((analysis[0], _empty_segment(analysis[1] - analysis[0] + 1)))
         kept.append((analysis[0], analysis[1] + 1))
         segments.append("ANALYSIS")
@@ -250,23 +251,34 @@ def _patch(path: Path, patches: list[tuple[int, bytes]]) -> None:
         os.fsync(stream.fileno())
 
 
-def _verify(path: Path, header: FcsHeader) -> None:
-    """The copy must decode as the original does.
+def _verify(src: Path, path: Path, header: FcsHeader) -> None:
+    """The copy must decode as the original does, from the same bytes of DATA.
 
     Raises
     ------
     FcsError
-        If a channel, an offset or the number of events is not what it was.
+        If a channel, an offset, the number of events or a byte of DATA is not what it was.
     """
     copy = inspect_fcs(path).header
     same = copy is not None and all(
         getattr(copy, name) == getattr(header, name)
         for name in ("channels", "columns", "n_events", "data_begin", "data_bytes", "byte_order", "timestep")
     )
-    if not same:
+    if not same or _data_digest(src, header) != _data_digest(path, header):
         raise FcsError(
             "The copy would not decode as the original does.", hint="Please report the file's format."
         )
+
+
+def _data_digest(path: Path, header: FcsHeader) -> str:
+    digest = hashlib.sha256()
+    with path.open("rb") as stream:
+        stream.seek(header.data_begin)
+        left = header.data_bytes
+        while left and (block := stream.read(min(_BLOCK, left))):
+            digest.update(block)
+            left -= len(block)
+    return digest.hexdigest()
 
 
 def _remaining(values: dict[str, str]) -> tuple[str, ...]:

@@ -213,8 +213,8 @@ def matrix_problem(values: Sequence[Sequence[float]], detectors: Sequence[str]) 
     import numpy as np  # noqa: PLC0415
 
     n = len(detectors)
-    if n == 0 or len(set(detectors)) != n:
-        return f"its {n} detectors are not all different, or there are none"
+    if n == 0 or len(set(detectors)) != n or "" in detectors:
+        return f"its {n} detectors are not all named and different, or there are none"
     if len(values) != n or any(len(row) != n for row in values):
         return f"{n} rows of {n} coefficients were expected"
     if not np.linalg.cond(np.asarray(values, dtype=np.float64)) < MAX_CONDITION:

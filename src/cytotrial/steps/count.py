@@ -214,7 +214,10 @@ def _combined(parts: Sequence[Value], make: Callable[[Count, Count], Count]) -> 
 
 
 def _ratio(
-    parameter: Ratio, parameters: Mapping[ParameterCode, Parameter], values: Mapping[str, Value], counts: Counts
+    parameter: Ratio,
+    parameters: Mapping[ParameterCode, Parameter],
+    values: Mapping[str, Value],
+    counts: Counts,
 ) -> Value:
     """Ratio of two counts across tubes: the shared count cancels, the fractions are divided."""
     codes = (parameter.numerator, parameter.denominator)

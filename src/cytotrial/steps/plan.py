@@ -14,33 +14,15 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-import cytotrial
 from cytotrial.files.fingerprints import fingerprints
 from cytotrial.settings import canonical, digest
 from cytotrial.steps.layout import Layout
 from cytotrial.steps.trial import Trial, load_trial
 from cytotrial.terms import Role, Tube
 
-PACKAGE = Path(cytotrial.__file__).parent
 BATCH_CONTROLS = {Role.FMO, Role.ISOTYPE}
 GATED_ROLES = {Role.SAMPLE, Role.UNSTIMULATED, *BATCH_CONTROLS}
 STAINED_ALONE = {Role.SINGLE_STAIN, Role.UNSTAINED}
-
-MODULES = {
-    "check": ("steps/check.py", "files/fcs", "steps/tubes.py"),
-    "compensate": ("steps/compensate.py", "steps/tubes.py", "files/fcs", "files/spillover.py",
-                   "science/compensation"),
-    "read_gating": ("steps/strategies.py", "files/template.py", "files/gatingml.py", "files/flowjo.py",
-                    "files/strategy.py", "science/finders.py"),
-    "gate": ("steps/gate.py", "steps/tubes.py", "files/fcs", "files/strategy.py", "files/spillover.py",
-             "science/gates.py", "science/gating.py", "science/finders.py", "science/densities.py",
-             "science/transforms.py", "science/quality.py"),
-    "collect": ("steps/collect.py", "files/tables.py"),
-    "count": ("steps/count.py", "science/counting.py"),
-    "dataset": ("steps/dataset.py", "science/endpoints.py"),
-    "report": ("steps/report.py", "report", "science/statistics.py"),
-}  # fmt: skip
-"""The modules whose code decides a rule's result: editing one reruns the rules that name it."""
 
 
 @dataclass(frozen=True)
@@ -232,18 +214,3 @@ def _row(tube: Tube) -> dict[str, Any]:
     row = asdict(tube)
     row.pop("line")
     return row
-
-
-def code_of(rule: str) -> str:
-    """Digest of the code that decides a rule's result, and of the nouns all code shares."""
-    names = ("terms.py", *MODULES[rule])
-    files = sorted(file for name in names for file in _sources(PACKAGE / name))
-    content = hashlib.sha256()
-    for file in files:
-        content.update(str(file.relative_to(PACKAGE)).encode())
-        content.update(file.read_bytes())
-    return content.hexdigest()[:16]
-
-
-def _sources(path: Path) -> list[Path]:
-    return sorted(path.rglob("*.py")) if path.is_dir() else [path] if path.exists() else []

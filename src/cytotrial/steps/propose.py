@@ -2,25 +2,33 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence, Set
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import partial
-from pathlib import Path, PurePosixPath
+from pathlib import Path
+from typing import Any
 
-from cytotrial.errors import ConfigError, TemplateError
+from cytotrial.errors import ConfigError
 from cytotrial.files.fcs import FcsHeader, inspect_fcs
 from cytotrial.files.folders import find_fcs_files
-from cytotrial.files.identity import name_may_identify, stain_hints
+from cytotrial.files.identity import stain_hints
 from cytotrial.files.sheets.cells import identifier, text, visit_name
-from cytotrial.files.spillover import already_compensated
-from cytotrial.files.template import read_template
 from cytotrial.files.whole import write_text
 from cytotrial.steps.grouping import PanelGroup, group_tubes, panel_of_control, partly_stained, stains_of
-from cytotrial.steps.naming import NameParts, has_wells, marker_in, parts_of, plain_name, widths
+from cytotrial.steps.naming import NameParts, Numbered, has_wells, marker_in, parts_of, plain_name, widths
+from cytotrial.steps.proposed_files import (
+    NAMES_A_MARKER,
+    WHOLE_PANEL,
+    Draft,
+    ProposedTube,
+    contents,
+    told_by,
+    undecided,
+)
 from cytotrial.terms import Outcome, Role
 
 GROUPS = ("subject", "visit", "panel", "role", "batch", "control_for", "sample_id")
@@ -68,6 +76,14 @@ class _Read:
     hints: str
 
 
+@dataclass(frozen=True)
+class _Given:
+    """What the user's pattern says about a path, and the groups whose values no sheet can hold."""
+
+    legal: Mapping[str, str]
+    refused: tuple[str, ...]
+
+
 def propose_study(
     folder: Path, *, pattern: str | None = None, output: Path, progress: Progress | None = None
 ) -> Proposal:
@@ -105,21 +121,23 @@ def propose_study(
     found = find_fcs_files(folder)
     files = _read_all(folder, found.paths, progress)
     given = {file.path: _given(expression, file.path) for file in files}
-    tubes, panels = _tubes(files, given)
-    contents = {
-        "samples.tsv": _table(SAMPLE_COLUMNS, [tube.cells() for tube in tubes]),
-        "subjects.tsv": _table(SUBJECT_COLUMNS, [{"subject": name} for name in _distinct(tubes, "subject")]),
-        "visits.tsv": _table(VISIT_COLUMNS, _visit_rows(_distinct(tubes, "visit"))),
-        "config.yaml": _config(folder, output, tubes, panels, files),
-    }
-    for path in targets:
-        write_text(path, contents[path.name])
+    draft = _draft(files, {path: values.legal for path, values in given.items()})
+    for name, content in contents(draft, folder=folder, output=output).items():
+        write_text(output / name, content)
+    refused = [line for line, values in enumerate(given.values(), start=2) if values.refused]
+    matched = sum(bool(values.legal) for values in given.values())
     return Proposal(
         written=tuple(targets),
-        tubes=tuple(tubes),
-        panels=panels,
-        told_by=tuple(_told_by(tubes, given, pattern)),
-        undecided=tuple(_undecided(tubes, panels, files)),
+        tubes=draft.tubes,
+        panels=draft.panels,
+        told_by=(
+            *([f"pattern: {matched} of {len(files)} files match"] if expression else []),
+            *told_by(draft),
+        ),
+        undecided=(
+            *([f"pattern: values that a sheet cannot hold on lines {refused}"] if refused else []),
+            *undecided(draft),
+        ),
         unreadable=tuple((file.path, file.reason) for file in files if file.header is None),
         left_out=found.left_out,
     )
@@ -143,18 +161,15 @@ def _compiled(pattern: str | None) -> re.Pattern[str] | None:
     return expression
 
 
-def _given(expression: re.Pattern[str] | None, path: str) -> dict[str, str]:
-    """What the user's pattern says about a path; values that a sheet could not hold are left out."""
+def _given(expression: re.Pattern[str] | None, path: str) -> _Given:
     match = expression.search(path) if expression else None
     values = {name: value.strip() for name, value in match.groupdict().items() if value} if match else {}
     rules: dict[str, Callable[[str], str]] = {"visit": visit_name, "control_for": text, "role": _role_word}
     legal: dict[str, str] = {}
     for name, value in values.items():
-        try:
+        with suppress(ValueError):
             legal[name] = rules.get(name, identifier)(value)
-        except ValueError:
-            continue
-    return legal
+    return _Given(legal, tuple(values.keys() - legal.keys()))
 
 
 def _role_word(word: str) -> str:
@@ -179,43 +194,48 @@ def _read(folder: Path, path: str) -> _Read:
     return _Read(path, report.header, "", stain_hints(folder / path, report.header))
 
 
-def _tubes(
-    files: Sequence[_Read], given: Mapping[str, Mapping[str, str]]
-) -> tuple[list[ProposedTube], dict[str, PanelGroup]]:
+def _draft(files: Sequence[_Read], given: Mapping[str, Mapping[str, str]]) -> Draft:
     """The rows of the sample sheet, and the panels."""
-    markers = frozenset(
-        plain_name(word)
-        for file in files
-        if file.header
-        for stain in stains_of(file.header.channels)
-        for word in (stain.marker, stain.label, stain.name)
-    )
-    wells = has_wells(file.path for file in files)
-    parts = {file.path: parts_of(file.path, markers=markers, hints=file.hints, wells=wells) for file in files}
-    channels = {file.path: file.header.channels for file in files if file.header}
-    partly = partly_stained(channels)
+    headers = {file.path: file.header for file in files if file.header}
+    parts = _parts(files, headers)
+    partly = partly_stained({path: header.channels for path, header in headers.items()})
     roles = {file.path: _role(given[file.path], parts[file.path], partly.get(file.path)) for file in files}
     panels, panel_of = _panels(files, roles, given)
     subject_width = widths(part.subject for part in parts.values())
     visit_width = widths(part.visit for part in parts.values())
     tubes = []
     for number, file in enumerate(files, start=1):
-        part, said = parts[file.path], given[file.path]
-        panel = panel_of.get(file.path, "")
-        tube = ProposedTube(
-            sample_id=said.get("sample_id") or f"T{number:05d}",
+        part, role, panel = parts[file.path], roles[file.path], panel_of.get(file.path, "")
+        told = ProposedTube(
+            sample_id=f"T{number:05d}",
             fcs=file.path,
             panel=panel,
-            role=roles[file.path],
-            subject=said.get("subject")
-            or (part.subject.label(subject_width[part.subject.kind]) if part.subject else ""),
-            visit=said.get("visit") or (part.visit.label(visit_width[part.visit.kind]) if part.visit else ""),
-            batch=said.get("batch") or _batch(file, part),
-            control_for=said.get("control_for") or _control_for(file, roles[file.path], panels.get(panel)),
+            role=role,
+            subject=_label(part.subject, subject_width),
+            visit=_label(part.visit, visit_width),
+            batch=_batch(file, part),
+            control_for=_control_for(file, role, panels.get(panel)),
             acquired=file.header.acquired if file.header else "",
         )
-        tubes.append(_of_its_role(tube))
-    return tubes, panels
+        said: dict[str, Any] = {**given[file.path], "role": role, "panel": panel}
+        tubes.append(_of_its_role(replace(told, **said)))
+    return Draft(tuple(tubes), panels, headers)
+
+
+def _parts(files: Sequence[_Read], headers: Mapping[str, FcsHeader]) -> dict[str, NameParts]:
+    """What every path says; a name that is a marker or detector of some file is no subject."""
+    markers = frozenset(
+        plain_name(word)
+        for header in headers.values()
+        for stain in stains_of(header.channels)
+        for word in (stain.marker, stain.label, stain.name)
+    )
+    wells = has_wells(file.path for file in files)
+    return {file.path: parts_of(file.path, markers=markers, hints=file.hints, wells=wells) for file in files}
+
+
+def _label(part: Numbered | None, digits: Mapping[str, int]) -> str:
+    return part.label(digits[part.kind]) if part else ""
 
 
 def _role(given: Mapping[str, str], part: NameParts, labels: int | None) -> Role | None:
@@ -267,5 +287,3 @@ def _of_its_role(tube: ProposedTube) -> ProposedTube:
     )
     tube = replace(tube, subject="", visit="") if of_no_draw else tube
     return tube if tube.role in NAMES_A_MARKER else replace(tube, control_for="")
-
-

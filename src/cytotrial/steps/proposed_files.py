@@ -49,6 +49,27 @@ class ProposedTube:
         return {**cells, "role": self.role.value if self.role else ""}
 
 
+@dataclass(frozen=True, eq=False)
+class Draft:
+    """A study as far as its folder tells it; `headers` are those of the readable files, by path."""
+
+    tubes: tuple[ProposedTube, ...]
+    panels: Mapping[str, PanelGroup]
+    headers: Mapping[str, FcsHeader]
+
+
+def contents(draft: Draft, *, folder: Path, output: Path) -> dict[str, str]:
+    """Name → text of the four files."""
+    return {
+        "samples.tsv": _table(SAMPLE_COLUMNS, [tube.cells() for tube in draft.tubes]),
+        "subjects.tsv": _table(
+            SUBJECT_COLUMNS, [{"subject": name} for name in _distinct(draft.tubes, "subject")]
+        ),
+        "visits.tsv": _table(VISIT_COLUMNS, _visit_rows(_distinct(draft.tubes, "visit"))),
+        "config.yaml": _config(draft, folder, output),
+    }
+
+
 def _distinct(tubes: Sequence[ProposedTube], column: str) -> list[str]:
     return sorted({getattr(tube, column) for tube in tubes} - {"", "UNSCHEDULED"})
 
@@ -94,56 +115,54 @@ def _table(columns: Sequence[str], rows: Sequence[Mapping[str, str]]) -> str:
     return "".join("\t".join(line) + "\n" for line in lines)
 
 
-def _config(
-    folder: Path,
-    output: Path,
-    tubes: Sequence[ProposedTube],
-    panels: Mapping[str, PanelGroup],
-    files: Sequence[_Read],
-) -> str:
+def _config(draft: Draft, folder: Path, output: Path) -> str:
     """The configuration as YAML; `null` is undecided."""
     study = re.sub(r"[^A-Za-z0-9]+", "-", folder.resolve().name).strip("-")[:60] or "STUDY"
-    lines = [
-        "# Proposed from the folder's files; null is undecided. `cytotrial check` says what is missing.",
-        f"study: {json.dumps(study)}",
-        f"fcs_dir: {json.dumps(folder.as_posix())}",
-        "results: results",
-        "sheets:",
-        *(
-            f"  {name}: {json.dumps((output / f'{name}.tsv').as_posix())}"
-            for name in ("samples", "subjects", "visits")
-        ),
-        "panels:",
-    ]
-    for name, panel in panels.items():
-        beads = [marker for marker in panel.markers if "BEAD" in marker.upper()]
-        lines += [f"  {json.dumps(name)}:", "    markers:"]
-        lines += [
-            f"      {json.dumps(marker, ensure_ascii=False)}: {json.dumps(list(names), ensure_ascii=False)}"
-            for marker, names in panel.markers.items()
-        ]
-        lines += [
-            *([f"    without_fluorochrome: {json.dumps(beads)}"] if beads else []),
-            f"    compensation: {_compensation(panel, tubes, files) or 'null'}",
-            f"    gating: {_gating(panel) or 'null'}",
-        ]
+    sheets = {name: (output / f"{name}.tsv").as_posix() for name in ("samples", "subjects", "visits")}
     return "\n".join(
-        [*lines, "# parameters: which population becomes which parameter; see the documentation.", ""]
+        [
+            "# Proposed from the folder's files; null is undecided. `cytotrial check` says what is missing.",
+            f"study: {_quoted(study)}",
+            f"fcs_dir: {_quoted(folder.as_posix())}",
+            "results: results",
+            "sheets:",
+            *(f"  {name}: {_quoted(path)}" for name, path in sheets.items()),
+            "panels:",
+            *(line for panel in draft.panels.values() for line in _panel_lines(panel, draft)),
+            "# parameters: which population becomes which parameter; see the documentation.",
+            "",
+        ]
     )
 
 
-def _compensation(panel: PanelGroup, tubes: Sequence[ProposedTube], files: Sequence[_Read]) -> str:
+def _panel_lines(panel: PanelGroup, draft: Draft) -> list[str]:
+    beads = [marker for marker in panel.markers if "BEAD" in marker.upper()]
+    return [
+        f"  {_quoted(panel.name)}:",
+        "    markers:",
+        *(f"      {_quoted(marker)}: {_quoted(list(names))}" for marker, names in panel.markers.items()),
+        *([f"    without_fluorochrome: {_quoted(beads)}"] if beads else []),
+        f"    compensation: {_compensation(panel, draft) or 'null'}",
+        f"    gating: {_gating(panel) or 'null'}",
+    ]
+
+
+def _quoted(value: str | list[str]) -> str:
+    """Text, or a list of texts, in the quotes that JSON and YAML share."""
+    return json.dumps(value, ensure_ascii=False)
+
+
+def _compensation(panel: PanelGroup, draft: Draft) -> str:
     """How the panel's events are compensated, as far as its files tell."""
     if already_compensated(panel.channels) or panel.channels & MASS_CYTOMETRY:
         return "none"
-    stained = {
-        tube.control_for for tube in tubes if tube.panel == panel.name and tube.role is Role.SINGLE_STAIN
-    }
-    if len(stained - {""}) >= len(panel.markers) / 2:
+    own = [tube for tube in draft.tubes if tube.panel == panel.name]
+    stained = {tube.control_for for tube in own if tube.role is Role.SINGLE_STAIN} - {""}
+    if len(stained) >= len(panel.markers) / 2:
         return "controls"
-    own = {tube.fcs for tube in tubes if tube.panel == panel.name and tube.role in WHOLE_PANEL}
-    headers = [file.header for file in files if file.path in own and file.header]
-    return "embedded" if headers and all(header.spillover is not None for header in headers) else ""
+    whole = [draft.headers.get(tube.fcs) for tube in own if tube.role in WHOLE_PANEL]
+    readable = [header for header in whole if header is not None]
+    return "embedded" if readable and all(header.spillover is not None for header in readable) else ""
 
 
 def _gating(panel: PanelGroup) -> str:
@@ -164,25 +183,16 @@ def _gating(panel: PanelGroup) -> str:
     return path.as_posix() if looked_at <= {*panel.markers, *panel.channels} else ""
 
 
-def _told_by(
-    tubes: Sequence[ProposedTube], given: Mapping[str, Mapping[str, str]], pattern: str | None
-) -> Iterator[str]:
-    """What the proposal rests on, with numbers of files."""
-    if pattern is not None:
-        matched = sum(bool(values) for values in given.values())
-        yield f"pattern {pattern!r}: {matched} of {len(tubes)} files match"
-    roles = Counter(tube.role.value for tube in tubes if tube.role)
-    yield "role, by the usual names of controls; no such name is a sample: " + _counted(roles)
-    yield "subject, by a prefix and a number (pt 07, S001, 001-012): " + _examples(tubes, "subject")
-    yield "visit, by week, day, month, visit or cycle and a number, or its usual word: " + _examples(
-        tubes, "visit"
-    )
-    yield "batch, by a folder or word (B01, batch 1, run 1, plate 1), else by $DATE: " + _examples(
-        tubes, "batch"
-    )
-    yield "panel, by the markers on the channels: " + _counted(
-        Counter(tube.panel for tube in tubes if tube.panel)
-    )
+def told_by(draft: Draft) -> Iterator[str]:
+    """What the proposal rests on, with numbers of files or examples."""
+    roles = Counter(tube.role.value for tube in draft.tubes if tube.role)
+    panels = Counter(tube.panel for tube in draft.tubes if tube.panel)
+    examples = {name: _examples(draft.tubes, name) for name in ("subject", "visit", "batch")}
+    yield f"panel, by the markers on the channels: {_counted(panels)}"
+    yield f"role, by the usual names of controls, else sample: {_counted(roles)}"
+    yield f"subject, by a prefix and a number (pt 07, S001, 001-012): {examples['subject']}"
+    yield f"visit, by week, day, month, visit or cycle and a number, or a usual word: {examples['visit']}"
+    yield f"batch, by a folder or word (B01, batch 1, run 1, plate 1), else by $DATE: {examples['batch']}"
 
 
 def _counted(counter: Counter[str]) -> str:
@@ -195,28 +205,29 @@ def _examples(tubes: Sequence[ProposedTube], column: str) -> str:
     return (", ".join(values[:6]) or "none") + more
 
 
-def _undecided(
-    tubes: Sequence[ProposedTube], panels: Mapping[str, PanelGroup], files: Sequence[_Read]
-) -> Iterator[str]:
+def undecided(draft: Draft) -> Iterator[str]:
     """Every kind of cell that a person has to fill in or to look at."""
-    yield from _empty_cells(tubes)
+    yield from _empty_cells(draft.tubes)
     yield "samples.tsv, collected: when each sample was drawn (`acquired` holds $DATE, when it was measured)"
     yield "samples.tsv, beads_per_tube and blood_ul of the count tubes, if there are any"
-    yield from _same_draw_twice(tubes)
+    yield from _same_draw_twice(draft.tubes)
     yield "subjects.tsv: first_dose of every subject, and the other columns if they are to be reported"
     yield "visits.tsv: first_day and last_day of every window, target_day and baseline where empty"
-    for name, panel in panels.items():
+    for name, panel in draft.panels.items():
         if not _gating(panel):
             yield f"config.yaml, panels.{name}.gating: a template, GatingML file or FlowJo workspace"
-        if not _compensation(panel, tubes, files):
+        if not _compensation(panel, draft):
             yield f"config.yaml, panels.{name}.compensation: controls, embedded, none or a matrix file"
         if not panel.labelled:
             yield f"config.yaml, panels.{name}.markers: no channel has a label; name the markers"
     yield "config.yaml, parameters: which population becomes which parameter"
-    names = {tube.fcs for tube in tubes if any(map(name_may_identify, _names(tube.fcs)))}
-    if names:
-        lines = [line for line, tube in enumerate(tubes, start=2) if tube.fcs in names]
-        yield f"samples.tsv, fcs: {_lines(lines)} with a path that may name a person; rename the files"
+    telling = [
+        line
+        for line, tube in enumerate(draft.tubes, start=2)
+        if any(map(name_may_identify, _names(tube.fcs)))
+    ]
+    if telling:
+        yield f"samples.tsv, fcs: {_lines(telling)} with a path that may name a person; rename the files"
 
 
 def _empty_cells(tubes: Sequence[ProposedTube]) -> Iterator[str]:

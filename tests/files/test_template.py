@@ -1,0 +1,115 @@
+"""Gating templates: what they mean, and every problem of a file at once."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from cytotrial.errors import TemplateError
+from cytotrial.files.template import read_template
+from cytotrial.terms import BooleanGate, PolygonGate, RectangleGate
+
+
+def written(folder: Path, text: str) -> Path:
+    path = folder / "panel.yaml"
+    path.write_text("version: 1.2.0\npopulations:\n" + text, encoding="utf-8")
+    return path
+
+
+def problems(folder: Path, text: str) -> str:
+    with pytest.raises(TemplateError) as caught:
+        read_template(written(folder, text))
+    return str(caught.value)
+
+
+def test_a_threshold_is_on_the_default_logicle_scale_and_compensated(tmp_path: Path):
+    strategy = read_template(written(tmp_path, "  - {name: CD4+, channels: [CD4], gate: {low: 0.5}}\n"))
+    (population,) = strategy.populations
+    assert (strategy.version, population.parent) == ("1.2.0", "root")
+    assert isinstance(population.gate, RectangleGate)
+    (dimension,) = population.gate.dimensions
+    assert (population.gate.low, population.gate.high, dimension.matrix) == ((0.5,), (None,), "tube")
+    assert dict(dimension.transform.parameters) == {"a": 0, "m": 4.5, "t": 262144, "w": 0.5}
+
+
+def test_a_linear_channel_is_neither_transformed_nor_compensated(tmp_path: Path):
+    text = "  - {name: big, channels: [FSC-A], gate: {low: 50000}}\nscales: {linear: [FSC-A]}\n"
+    gate = read_template(written(tmp_path, text)).populations[0].gate
+    assert isinstance(gate, RectangleGate)
+    assert (gate.dimensions[0].transform.parameters, gate.dimensions[0].matrix) == ((), "")
+
+
+def test_two_limits_on_two_channels_make_a_quadrant(tmp_path: Path):
+    text = "  - {name: q, channels: [CD25, FOXP3], gate: {low: [0.5, null], high: [null, 0.4]}}\n"
+    gate = read_template(written(tmp_path, text)).populations[0].gate
+    assert isinstance(gate, RectangleGate)
+    assert (gate.low, gate.high) == ((0.5, None), (None, 0.4))
+
+
+def test_polygons_and_boolean_gates_are_read(tmp_path: Path):
+    text = (
+        "  - {name: A, channels: [FSC-A, SSC-A], gate: {polygon: [[0, 0], [1, 0], [1, 1]]}}\n"
+        "  - {name: B, channels: [CD4], gate: {high: 0.2}}\n"
+        "  - {name: C, gate: {and: [A, {not: B}]}}\n"
+        "  - {name: D, gate: {not: C}}\n"
+    )
+    a, _, c, d = (population.gate for population in read_template(written(tmp_path, text)).populations)
+    assert isinstance(a, PolygonGate)
+    assert c == BooleanGate("and", (("A", False), ("B", True)))
+    assert d == BooleanGate("not", (("C", False),))
+
+
+def test_a_finder_keeps_its_arguments_and_its_control(tmp_path: Path):
+    text = (
+        "  - name: F\n    channels: [FOXP3]\n"
+        "    find: {finder: control_quantile, quantile: 0.99, bounds: [0.1, 0.9], fallback: 0.5,\n"
+        "           control: {role: fmo, marker: FOXP3}, min_events: 20}\n"
+    )
+    find = read_template(written(tmp_path, text)).populations[0].find
+    assert find is not None
+    assert dict(find.arguments) == {"quantile": 0.99, "bounds": (0.1, 0.9)}
+    assert (find.control, find.control_marker, find.fallback, find.min_events) == ("fmo", "FOXP3", 0.5, 20)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("  - {name: A, channels: [X], gate: {low: 1}, parent: B}\n", "'B' is not defined above it"),
+        ("  - {name: A, channels: [X], gate: {low: 1}}\n" * 2, "the name is used twice"),
+        ("  - {name: A, channels: [X]}\n", "exactly one of gate and find"),
+        ("  - {name: A, channels: [X], gate: {low: 2, high: 1}}\n", "could never hold an event"),
+        ("  - {name: A, channels: [X], gate: {polygon: [[0, 0], [1, 1], [2, 0]]}}\n", "needs two channels"),
+        ("  - {name: A, channels: [X, Y], gate: {polygon: [[0, 0], [1, 1]]}}\n", "at least three vertices"),
+        ("  - {name: A, channels: [X, Y], gate: {low: 1}}\n", "1 limit(s) for 2 channel(s)"),
+        ("  - {name: A, gate: {and: [root]}}\n", "at least two populations"),
+        ("  - {name: A, channels: [X], gate: {low: 1, not: root}}\n", "a gate is one of"),
+        ("  - {name: A, channels: [X], gatt: {low: 1}}\n", "population A.gatt: unknown key"),
+        ("  - {name: '=A', channels: [X], gate: {low: 1}}\n", "should match pattern"),
+        ("  - {name: A, gate: {not: root}}\nscales: {default: {w: 3}}\n", "at most m/2"),
+        ("  - {name: A, gate: {not: root}}\nscales: {default: {t: 0}}\n", "greater than 0"),
+    ],
+)
+def test_what_makes_no_sense_is_refused_with_its_place(tmp_path: Path, text: str, message: str):
+    assert message in problems(tmp_path, text)
+
+
+def test_every_problem_is_told_at_once(tmp_path: Path):
+    text = "  - {name: A, gate: {not: Z}}\n  - {name: B, channels: [X, Y], gate: {low: 1}}\n"
+    message = problems(tmp_path, text)
+    assert "2 problems" in message
+    assert "population A" in message
+    assert "population B" in message
+
+
+@pytest.mark.parametrize("panel", ["count", "treg", "th17"])
+def test_the_shipped_templates_read(repository: Path, panel: str):
+    assert read_template(repository / "config" / "gating" / f"{panel}.yaml").populations
+
+
+def test_the_template_of_the_documentation_reads(repository: Path, tmp_path: Path):
+    page = (repository / "docs" / "gating-template.md").read_text(encoding="utf-8")
+    text = page.split("```yaml\n")[1].split("```")[0]
+    (tmp_path / "bcell.yaml").write_text(text, encoding="utf-8")
+    names = [population.name for population in read_template(tmp_path / "bcell.yaml").populations]
+    assert names == ["singlets", "lymphocytes", "B cells", "CD27+", "switched memory", "naive"]

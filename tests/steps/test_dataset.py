@@ -1,0 +1,76 @@
+"""Which draw answers for a visit, and the rows that are there though no value is."""
+
+from __future__ import annotations
+
+from cytotrial.files.sheets import ClinicalValue
+from cytotrial.steps import dataset
+from cytotrial.terms import Subject, Visit
+
+VISITS = (Visit("W00", 1, 1, None, 1, baseline=True), Visit("W06", 2, 43, 2, 64))
+SUBJECT = Subject("S1", first_dose="2024-01-01")
+
+
+def specimen(name: str, visit: str, collected: str, value: str, status: str = "OK") -> dict[str, str]:
+    return {
+        "subject": "S1", "visit": visit, "specimen": name, "collected": collected, "parameter": "TREGABS",
+        "value": value, "unit": "10^6/L", "ci_low": "", "ci_high": "", "events": "", "parent_events": "",
+        "cv_percent": "", "method": "", "status": status, "flags": "", "gating_version": "", "sample_ids": "",
+    }  # fmt: skip
+
+
+def rows(*specimens: dict[str, str]) -> list[dict[str, object]]:
+    draws = dataset._by_visit(specimens)
+    return [dict(row) for row in dataset._rows_of(SUBJECT, VISITS, ["TREGABS"], draws, study="T")]
+
+
+def test_a_planned_visit_without_any_row_in_the_sheet_keeps_its_row_and_says_so():
+    result = rows(specimen("a", "W00", "2024-01-01", "13"))
+    assert [(row["visit"], row["value"], row["status"]) for row in result] == [
+        ("W00", "13", "OK"),
+        ("W06", "", "NOT_DONE"),
+    ]
+    assert result[1]["flags"] == "NO_TUBE_IN_SHEET"
+
+
+def test_of_two_draws_of_a_visit_one_answers_and_the_number_is_told():
+    # Day 43 is the target: 12 February is day 43, 20 January day 20.
+    early = specimen("a", "W06", "2024-01-20", "10")
+    near = specimen("b", "W06", "2024-02-12", "12")
+    chosen = rows(early, near)[1]
+    assert (chosen["specimen"], chosen["study_day"], chosen["flags"]) == ("b", 43, "DRAWS:2")
+
+
+def test_a_failed_draw_does_not_answer_if_there_is_another():
+    early = specimen("a", "W06", "2024-01-20", "10")
+    near = specimen("b", "W06", "2024-02-12", "", "FAIL")
+    assert rows(early, near)[1]["specimen"] == "a"
+
+
+def test_every_unscheduled_draw_has_its_own_row_after_the_visits():
+    result = rows(
+        specimen("c", "UNSCHEDULED", "2024-03-01", "9"), specimen("b", "UNSCHEDULED", "2024-02-01", "8")
+    )
+    assert [(row["visit"], row["specimen"]) for row in result[2:]] == [
+        ("UNSCHEDULED", "b"),
+        ("UNSCHEDULED", "c"),
+    ]
+
+
+def test_a_clinical_value_goes_to_the_visit_whose_window_holds_it_nearest_to_the_target():
+    values = [
+        ClinicalValue("S1", "SLEDAI", "2024-01-10", 12.0, "points"),
+        ClinicalValue("S1", "SLEDAI", "2024-02-11", 8.0, "points"),
+        ClinicalValue("S1", "SLEDAI", "2024-01-01", 14.0, "points"),
+    ]
+    by_visit = dataset._clinical_by_visit(values, VISITS, {"S1": "2024-01-01"})
+    assert by_visit == {("S1", "W00", "SLEDAI"): 14.0, ("S1", "W06", "SLEDAI"): 8.0}
+
+
+def test_one_row_for_each_subject_and_visit_with_a_column_for_each_parameter_and_test():
+    counts = rows(specimen("a", "W00", "2024-01-01", "13"))
+    clinical = [ClinicalValue("S1", "anti-dsDNA", "2024-01-01", 310.0, "IU/mL")]
+    wide = dataset._wide(counts, VISITS, [SUBJECT], ["TREGABS"], clinical)
+    assert [(row["visit"], row["TREGABS"], row["ANTI_DSDNA"]) for row in wide] == [
+        ("W00", 13.0, 310.0),
+        ("W06", None, None),
+    ]
