@@ -257,6 +257,19 @@ def summary(config: Path) -> None:
     click.echo(summarise(config))
 
 
+@cli.command()
+def settings() -> None:
+    """Print the reference of the configuration: every key with its type, default and meaning.
+
+    \b
+    Example:
+      cytotrial settings
+    """
+    from cytotrial.steps.reference import configuration_page
+
+    click.echo(configuration_page(), nl=False)
+
+
 def main() -> None:
     """Entry point: run a command; print mendable errors without a traceback."""
     _without_traceback(cli)

@@ -324,14 +324,39 @@ def configuration_table() -> list[tuple[str, str, str, str]]:
 
 def _rows_of(model: type[Model], prefix: str) -> Iterator[tuple[str, str, str, str]]:
     for name, info in model.model_fields.items():
-        inner = _models_of(info.annotation)
-        is_dict = get_origin(info.annotation) is dict
-        key = f"{prefix}{name}" + (".<name>" if is_dict and inner else "")
-        if inner:
-            yield (key, "section", "", (inner[0].__doc__ or "").strip().splitlines()[0])
-            for part in inner:
-                yield from _rows_of(part, f"{key}.")
-        else:
-            default = "required" if info.is_required() else str(info.get_default(call_default_factory=True))
-            kind = getattr(info.annotation, "__name__", str(info.annotation)).replace("typing.", "")
-            yield (key, kind, default, info.description or "")
+        models = _models_of(info.annotation)
+        key = f"{prefix}{name}" + (".<name>" if get_origin(info.annotation) is dict and models else "")
+        if not models:
+            default = (
+                "required" if info.is_required() else _shown(info.get_default(call_default_factory=True))
+            )
+            yield (key, _kind(info.annotation), default, info.description or "")
+        for part in models:
+            variant = _variant(part)
+            yield (f"{key}{variant}", "section", "", (part.__doc__ or "").strip().splitlines()[0])
+            yield from _rows_of(part, f"{key}{variant}.")
+
+
+def _variant(model: type[Model]) -> str:
+    """A parameter's kind, where one key may hold several kinds of section."""
+    kind = model.model_fields.get("kind")
+    return f" ({get_args(kind.annotation)[0]})" if kind else ""
+
+
+def _shown(default: Any) -> str:
+    return "empty" if default in (None, [], {}) else str(default)
+
+
+def _kind(annotation: Any) -> str:
+    """A type in a user's words."""
+    words = {str: "text", int: "whole number", float: "number", bool: "true or false"}
+    if annotation in words:
+        return words[annotation]
+    if get_origin(annotation) is Literal:
+        return " or ".join(str(value) for value in get_args(annotation))
+    if get_origin(annotation) is list:
+        return f"list of {_kind(get_args(annotation)[0])}"
+    if get_origin(annotation) is dict:
+        return f"mapping to {_kind(get_args(annotation)[1])}"
+    inner = [part for part in get_args(annotation) if part is not type(None)]
+    return _kind(inner[0]) if inner else str(annotation)
