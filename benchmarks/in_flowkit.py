@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from pathlib import Path
 from typing import Any
 
 import flowkit
@@ -20,11 +21,14 @@ from cytotrial.terms import (
     Transform,
 )
 
-Path = tuple[str, ...]
+Route = tuple[str, ...]
+"""FlowKit's gate path: the populations above a gate, from the root down."""
+
+QUADRANT = "quadrant"
 
 
 def in_flowkit(placed: Iterable[PlacedGate], matrix: SpilloverMatrix | None) -> flowkit.GatingStrategy:
-    """FlowKit's gating strategy of gates whose transforms are linear or logicle.
+    """FlowKit's gating strategy of gates on linear and logicle scales.
 
     Parameters
     ----------
@@ -36,36 +40,69 @@ def in_flowkit(placed: Iterable[PlacedGate], matrix: SpilloverMatrix | None) -> 
     strategy = flowkit.GatingStrategy()
     if matrix is not None:
         strategy.add_comp_matrix("tube", flowkit.Matrix(matrix.values, list(matrix.detectors)))
-    paths: dict[str, Path] = {ROOT: (ROOT,)}
+    routes: dict[str, Route] = {ROOT: ()}
     for entry in placed:
-        paths[entry.population] = (*paths[entry.parent], entry.population)
-        gate = _gate(strategy, entry.population, entry.gate, paths)
-        strategy.add_gate(gate, paths[entry.parent])
+        routes[entry.population] = (*routes[entry.parent], entry.parent)
+        gate = _gate(strategy, entry.population, entry.gate, routes)
+        strategy.add_gate(gate, routes[entry.population])
     return strategy
 
 
-def path_of(population: str, placed: Iterable[PlacedGate]) -> Path:
-    """The populations above a population, from the root down, as FlowKit names a gate's place."""
+def add_quadrant(
+    strategy: flowkit.GatingStrategy, placed: Iterable[PlacedGate], quadrant: Sequence[PlacedGate]
+) -> None:
+    """Add four rectangles that meet in a point as FlowKit's one quadrant gate."""
+    corner = next(entry.gate for entry in quadrant if _is_upper(entry.gate))
+    dividers = [
+        flowkit.QuadrantDivider(
+            place, axis.channel, axis.matrix, [value], _transform(strategy, axis.transform)
+        )
+        for place, axis, value in zip("xy", corner.dimensions, corner.low, strict=True)
+    ]
+    regions = [
+        flowkit.gates.Quadrant(
+            entry.population, ["x", "y"], list(zip(entry.gate.low, entry.gate.high, strict=True))
+        )
+        for entry in quadrant
+        if isinstance(entry.gate, RectangleGate)
+    ]
+    route = route_of(quadrant[0].population, (*placed, *quadrant))
+    strategy.add_gate(flowkit.gates.QuadrantGate(QUADRANT, dividers, regions), route)
+
+
+def _is_upper(gate: Gate) -> bool:
+    return isinstance(gate, RectangleGate) and None not in gate.low
+
+
+def route_of(population: str, placed: Iterable[PlacedGate]) -> Route:
+    """The populations above a population, from the root down."""
     parents = {entry.population: entry.parent for entry in placed}
-    path: Path = ()
+    route: Route = ()
     while population in parents:
         population = parents[population]
-        path = (population, *path)
-    return path
+        route = (population, *route)
+    return route
 
 
-def _gate(strategy: flowkit.GatingStrategy, name: str, gate: Gate, paths: dict[str, Path]) -> Any:
+def session_of(path: Path, strategy: flowkit.GatingStrategy) -> flowkit.Session:
+    """Read one file and apply the gates, in this process."""
+    session = flowkit.Session(strategy, fcs_samples=str(path))
+    session.analyze_samples(use_mp=False)
+    return session
+
+
+def _gate(strategy: flowkit.GatingStrategy, name: str, gate: Gate, routes: dict[str, Route]) -> Any:
     if isinstance(gate, BooleanGate):
         references = [
-            {"ref": operand, "path": paths[operand][:-1], "complement": complement}
+            {"ref": operand, "path": routes[operand], "complement": complement}
             for operand, complement in gate.operands
         ]
         return flowkit.gates.BooleanGate(name, gate.operator, references)
     if isinstance(gate, RectangleGate):
         sides = zip(gate.dimensions, gate.low, gate.high, strict=True)
-        axes = [axis(strategy, dimension, low, high) for dimension, low, high in sides]
+        axes = [_axis(strategy, dimension, low, high) for dimension, low, high in sides]
         return flowkit.gates.RectangleGate(name, axes)
-    axes = [axis(strategy, dimension) for dimension in gate.dimensions]
+    axes = [_axis(strategy, dimension) for dimension in gate.dimensions]
     if isinstance(gate, PolygonGate):
         return flowkit.gates.PolygonGate(name, axes, [list(vertex) for vertex in gate.vertices])
     assert isinstance(gate, EllipsoidGate)
@@ -73,28 +110,24 @@ def _gate(strategy: flowkit.GatingStrategy, name: str, gate: Gate, paths: dict[s
     return flowkit.gates.EllipsoidGate(name, axes, list(gate.mean), covariance, gate.distance_square)
 
 
-def axis(
+def _axis(
     strategy: flowkit.GatingStrategy,
     dimension: Dimension,
     low: float | None = None,
     high: float | None = None,
 ) -> Any:
-    """One dimension with its limits; its transform is added to the strategy."""
-    return flowkit.Dimension(
-        dimension.channel,
-        dimension.matrix or "uncompensated",
-        transform_name(strategy, dimension.transform),
-        range_min=low,
-        range_max=high,
-    )
+    matrix = dimension.matrix or "uncompensated"
+    transform = _transform(strategy, dimension.transform)
+    return flowkit.Dimension(dimension.channel, matrix, transform, range_min=low, range_max=high)
 
 
-def transform_name(strategy: flowkit.GatingStrategy, transform: Transform) -> str | None:
-    """The name of a transform in the strategy, which is added if new; None for detector units."""
+def _transform(strategy: flowkit.GatingStrategy, transform: Transform) -> str | None:
+    """The name of a transform in the strategy, added if new; None for detector units."""
     given = dict(transform.parameters)
     if not given:
         return None
-    assert transform.kind == "logicle", f"{transform.kind} is not compared here"
+    if transform.kind != "logicle":
+        raise NotImplementedError(f"only linear and logicle scales are compared, not {transform.kind}")
     name = f"logicle {transform.parameters}"
     if name not in strategy.transformations:
         strategy.add_transform(

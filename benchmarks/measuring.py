@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 import resource
-import statistics
 import subprocess
 import sys
 import time
@@ -20,6 +19,7 @@ from pathlib import Path
 from typing import TypeVar
 
 Answer = TypeVar("Answer")
+Name = TypeVar("Name")
 KIB_PER_UNIT = 1 / 1024 if sys.platform == "darwin" else 1
 """getrusage tells the peak in KiB, on macOS in bytes."""
 
@@ -49,26 +49,15 @@ def spend(action: Callable[[], Answer]) -> tuple[Spent, Answer]:
     return Spent(time.perf_counter() - wall, time.process_time() - cpu), answer
 
 
-def take_turns(contestants: Mapping[str, Callable[[], object]], *, rounds: int) -> dict[str, list[Spent]]:
+def take_turns(contestants: Mapping[Name, Callable[[], object]], *, rounds: int) -> dict[Name, list[Spent]]:
     """Each contestant once to warm up, then once in every round."""
     for action in contestants.values():
         action()
-    spent: dict[str, list[Spent]] = {name: [] for name in contestants}
+    spent: dict[Name, list[Spent]] = {name: [] for name in contestants}
     for _ in range(rounds):
         for name, action in contestants.items():
             spent[name].append(spend(action)[0])
     return spent
-
-
-def median_ratio(one: Iterable[float], other: Iterable[float]) -> float:
-    """Median of the rounds' ratios.
-
-    Examples
-    --------
-    >>> median_ratio([2.0, 9.0, 4.0], [1.0, 3.0, 2.0])
-    2.0
-    """
-    return statistics.median(a / b for a, b in zip(one, other, strict=True))
 
 
 def in_fresh_process(action: Callable[..., Answer], *arguments: object) -> Answer:

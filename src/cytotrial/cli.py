@@ -93,6 +93,53 @@ def demo(folder: Path, subjects: int, events: int, seed: int, labels: bool) -> N
 
 
 @cli.command()
+@click.argument("folder", type=click.Path(path_type=Path, file_okay=False, exists=True))
+@click.option(
+    "--output",
+    type=click.Path(path_type=Path, file_okay=False),
+    default=Path(),
+    help="Folder of the sheets and the configuration; nothing in it is overwritten.",
+)
+@click.option(
+    "--pattern",
+    help="Regular expression on the path below FOLDER, with named groups out of subject, visit, panel, role, "
+    "batch, control_for, sample_id.",
+)
+def init(folder: Path, output: Path, pattern: str | None) -> None:
+    """Propose sheets and a configuration for a folder of FCS files, and say what is undecided.
+
+    \b
+    Example:
+      cytotrial init raw --output my-study --pattern '(?P<subject>S\\d+)_(?P<visit>W\\d+)'
+    """
+    from cytotrial.steps.propose import propose_study
+
+    with click.progressbar(length=1, label="reading headers", file=sys.stderr) as bar:
+
+        def advance(done: int, total: int) -> None:
+            bar.length = total
+            bar.update(done - bar.pos)
+
+        proposal = propose_study(folder, pattern=pattern, output=output, progress=advance)
+    click.echo(proposal.in_words())
+
+
+@cli.command()
+@click.argument("source", type=click.Path(path_type=Path, exists=True))
+@click.argument("target", type=click.Path(path_type=Path))
+def deidentify(source: Path, target: Path) -> None:
+    """Copy FCS files with what may name a person overwritten; offsets and events stay as they are.
+
+    \b
+    Example:
+      cytotrial deidentify raw raw-deidentified
+    """
+    from cytotrial.steps.deidentify import deidentify as step
+
+    click.echo(step(source, target).in_words())
+
+
+@cli.command()
 @config_option
 @click.option("--json", "as_json", is_flag=True, help="Print the inventory as JSON.")
 def check(config: Path, as_json: bool) -> None:

@@ -103,21 +103,22 @@ class Tube:
 class Events:
     """The events of one tube in detector units, channel-major.
 
-    values : ndarray, shape (n_channels, n_events), float32
-        Decoded values: gain divided out, log-scaled integers made linear.
+    values : ndarray, shape (n_channels, n_events)
+        Decoded values: gain divided out, log-scaled integers made linear. float32 for files of
+        single-precision numbers; float64 for the others, which float32 would round.
     channels : tuple of str
         The $PnN of each row of `values`.
     """
 
-    values: npt.NDArray[np.float32]
+    values: FloatArray
     channels: tuple[str, ...]
 
     @property
     def n_events(self) -> int:
         return int(self.values.shape[1])
 
-    def row(self, channel: str) -> npt.NDArray[np.float32]:
-        return self.values[self.channels.index(channel)]  # type: ignore[no-any-return]
+    def row(self, channel: str) -> FloatArray:
+        return np.asarray(self.values[self.channels.index(channel)])
 
 
 @dataclass(frozen=True, eq=False)

@@ -48,7 +48,7 @@ def test_events_and_names_equal_those_of_flowio(shared, file):
         warnings.simplefilter("ignore")
         other = flowio.FlowData(str(path), ignore_offset_error=True)
     assert header.names == tuple(other.pnn_labels)
-    np.testing.assert_array_equal(values, other.as_array(preprocess=True).T.astype(np.float32))
+    np.testing.assert_array_equal(values, other.as_array(preprocess=True).T.astype(values.dtype))
 
 
 def odd_formats(shared: Path) -> dict[str, dict[str, str]]:
@@ -107,7 +107,7 @@ def test_integers_of_24_bits_are_read_as_their_three_bytes_say(shared):
             stored = int.from_bytes(row[3 * channel : 3 * channel + 3], "big") & (column.mask or 0xFFFFFF)
             scaled = stored * 0.1 if channel == header.time_index else stored / column.gain
             if not column.decades:
-                assert values[channel, event] == np.float32(scaled)
+                assert values[channel, event] == pytest.approx(scaled, rel=1e-15)
 
 
 def test_wrong_offsets_in_header_or_text_lead_to_the_same_events(shared):

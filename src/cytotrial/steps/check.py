@@ -6,6 +6,7 @@ import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from datetime import date
 from pathlib import Path
 
 from cytotrial.files.fcs import FcsHeader, FcsReport, examine_fcs
@@ -17,6 +18,9 @@ from cytotrial.steps.layout import INVENTORY
 from cytotrial.steps.plan import Plan, make_plan
 from cytotrial.steps.tubes import channels_of_markers, markers_needed, worst
 from cytotrial.terms import Finding, Outcome, Role, Tube
+
+MOST_DAYS_TO_ACQUIRE = 7
+"""Fixed cells keep for days, not for weeks: a file acquired later is more likely that of another draw."""
 
 GATED = {Role.SAMPLE, Role.UNSTIMULATED, Role.FMO, Role.ISOTYPE}
 
@@ -42,6 +46,8 @@ def check_tube(plan: Plan, tube: Tube) -> Row:
     findings = [
         *_of_file(report, plan.trial.settings.panels[tube.panel], tube),
         *_of_hash(tube, digest),
+        *_of_twins(plan.twins_of(tube)),
+        *_of_dates(tube, report),
         *_of_panel(report, plan.trial.settings.panels[tube.panel], tube),
     ]
     status = worst(findings)
@@ -80,6 +86,46 @@ def _of_hash(tube: Tube, digest: str) -> list[Finding]:
             seen=digest[:12],
             expected=tube.sha256[:12].lower(),
             remedy="the file was changed or another one was copied: find the one the sheet means",
+        )
+    ]
+
+
+def _of_twins(twins: Sequence[str]) -> list[Finding]:
+    if not twins:
+        return []
+    named = ", ".join(twins[:5])
+    return [
+        Finding(
+            "SAME_CONTENT",
+            Outcome.REJECT,
+            f"the file holds the very same bytes as that of {named}",
+            keyword="fcs",
+            seen=named[:60],
+            expected="a file of its own",
+            remedy="one of the rows names the wrong file, or a file was copied over another: correct it",
+        )
+    ]
+
+
+def _of_dates(tube: Tube, report: FcsReport) -> list[Finding]:
+    """Acquisition as the file says it, against the draw as the sheet says it; either may be unknown."""
+    acquired = report.header.acquired[:10] if report.header else ""
+    collected = tube.collected[:10]
+    if not acquired or not collected:
+        return []
+    days = (date.fromisoformat(acquired) - date.fromisoformat(collected)).days
+    if 0 <= days <= MOST_DAYS_TO_ACQUIRE:
+        return []
+    when = "before" if days < 0 else f"{days} days after"
+    return [
+        Finding(
+            "DATES_DISAGREE",
+            Outcome.WARN,
+            f"acquired on {acquired}, {when} the draw on {collected}",
+            keyword="$DATE",
+            seen=acquired,
+            expected=f"{collected} or at most {MOST_DAYS_TO_ACQUIRE} days later",
+            remedy="correct the date in the sheet, or make sure that this is the tube of that draw",
         )
     ]
 

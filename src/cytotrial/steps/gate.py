@@ -333,13 +333,13 @@ def _population_row(
 
 def _medians(gated: GatedTube, population: str) -> str:
     """Median of each marker in a population: compensated, in detector units, as `CD4=1234.5|CD25=87.0`."""
-    mask = gated.masks[population]
-    if not mask.any():
+    rows = np.flatnonzero(gated.masks[population])
+    if not rows.size:
         return ""
-    matrix = TUBE_MATRIX if gated.tube.events.has_matrix(TUBE_MATRIX) else ""
-    dimensions = [Dimension(channel, matrix=matrix) for channel in gated.tube.channels.values()]
-    values = gated.tube.events.axes(dimensions, mask)
-    return "|".join(
-        f"{marker}={float(np.median(column)):.1f}"
-        for marker, column in zip(gated.tube.channels, values, strict=True)
-    )
+    events = gated.tube.events
+    matrix = TUBE_MATRIX if events.has_matrix(TUBE_MATRIX) else ""
+    medians = []
+    for marker, channel in gated.tube.channels.items():
+        values = events.detector_values(Dimension(channel, matrix=matrix)).take(rows)
+        medians.append(f"{marker}={float(np.median(values, overwrite_input=True)):.1f}")
+    return "|".join(medians)

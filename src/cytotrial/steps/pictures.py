@@ -96,15 +96,17 @@ def _corner(gate: BooleanGate, gated: GatedTube) -> RectangleGate | None:
 def _binned(gated: GatedTube, x: Dimension, y: Dimension, parent: BoolArray) -> np.ndarray:
     """Events per bin; those beyond the ends are counted in the outermost bins, as on a cytometer."""
     columns = gated.tube.events.axes((x, y), parent)
-    index = [_bin(column, _range(axis, gated)) for column, axis in zip(columns, (x, y), strict=True)]
-    flat = np.bincount(index[0] * BINS + index[1], minlength=BINS * BINS)
-    return flat.reshape(BINS, BINS)
+    across, up = (_bin(column, _range(axis, gated)) for column, axis in zip(columns, (x, y), strict=True))
+    across *= BINS
+    across += up
+    return np.bincount(across, minlength=BINS * BINS).reshape(BINS, BINS)
 
 
 def _bin(values: np.ndarray, ends: tuple[float, float]) -> np.ndarray:
     low, high = ends
-    position = (values - low) * (BINS / (high - low))
-    return np.clip(position, 0, BINS - 1).astype(np.intp)
+    position = values - low
+    position *= BINS / (high - low)
+    return np.clip(position, 0, BINS - 1, out=position).astype(np.intp)
 
 
 def _range(axis: Dimension, gated: GatedTube) -> tuple[float, float]:

@@ -146,10 +146,25 @@ class Plan:
         return [str(self.path_of(tube)) for tube in tubes if str(self.path_of(tube)) in self.fcs_sha256]
 
     def content_of(self, tubes: Iterable[Tube]) -> str:
-        """Digest of the sheet rows of some tubes and of the bytes of their files."""
-        return digest(
-            [[_row(tube), self.fcs_sha256.get(str(self.path_of(tube)), "missing")] for tube in tubes]
-        )
+        """Digest of the sheet rows of some tubes, of the bytes of their files, and of their twins."""
+        return digest([[_row(tube), self.sha256_of(tube), self.twins_of(tube)] for tube in tubes])
+
+    def sha256_of(self, tube: Tube) -> str:
+        """SHA-256 of the tube's file; empty if there is none."""
+        return self.fcs_sha256.get(str(self.path_of(tube)), "")
+
+    def twins_of(self, tube: Tube) -> list[str]:
+        """Other tubes whose files hold the very same bytes: at least one of them is the wrong file."""
+        same = self._by_content.get(self.sha256_of(tube), [])
+        return [name for name in same if name != tube.sample_id]
+
+    @cached_property
+    def _by_content(self) -> dict[str, list[str]]:
+        tubes: dict[str, list[str]] = {}
+        for tube in sorted(self.trial.tubes, key=lambda tube: tube.sample_id):
+            if tube.status == "DONE" and (content := self.sha256_of(tube)):
+                tubes.setdefault(content, []).append(tube.sample_id)
+        return tubes
 
     def settings_of(self, rule: str, *, panel: str = "") -> str:
         """A rule's own slice of the configuration, in canonical form."""

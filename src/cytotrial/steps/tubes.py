@@ -9,7 +9,7 @@ from cytotrial.terms import Channel, Finding, Outcome, Role, Tube
 
 STAINED_ALONE = {Role.SINGLE_STAIN, Role.UNSTAINED}
 
-NO_EFFECT_ON_NUMBERS = {"IDENTITY_IN_KEYWORDS", "COMPENSATION_FLAG"}
+NO_EFFECT_ON_NUMBERS = {"IDENTITY_IN_KEYWORDS", "COMPENSATION_FLAG", "FIL_UNSAFE"}
 """Codes of warnings about a file that leave its events as they are: they flag the tube, not its values."""
 
 

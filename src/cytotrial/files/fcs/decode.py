@@ -15,10 +15,10 @@ from cytotrial.errors import FcsError
 from cytotrial.files.fcs.findings import Notes, finding_line, some
 from cytotrial.files.fcs.model import Column, FcsHeader
 from cytotrial.files.fcs.opening import NotOpenedError, OpenedFile, open_regular
-from cytotrial.terms import Events, Finding
+from cytotrial.terms import Events, Finding, FloatArray
 
 Rows = npt.NDArray[np.uint8]
-Values = npt.NDArray[np.float32]
+Values = FloatArray
 Decoded = npt.NDArray[Any]
 
 BLOCK_BYTES = 1 << 18
@@ -54,7 +54,8 @@ def read_events(path: Path, header: FcsHeader) -> DecodedEvents:
     Returns
     -------
     DecodedEvents
-        `events.values` has shape (n_channels, n_events), float32, one row per channel.
+        `events.values` has shape (n_channels, n_events), one row per channel: float32 for files of
+        single-precision numbers, float64 for integers and doubles, which float32 would round.
 
     Raises
     ------
@@ -96,7 +97,8 @@ def _decode(file: OpenedFile, path: Path, header: FcsHeader) -> Values:
     row_bytes = sum(column.bits for column in header.columns) // 8
     if header.data_bytes != header.n_events * row_bytes:
         raise _changed(path)
-    values = np.empty((len(header.columns), header.n_events), dtype=np.float32)
+    exact = np.float32 if _is_plain(header) else np.float64
+    values = np.empty((len(header.columns), header.n_events), dtype=exact)
     block = np.empty((min(header.n_events, max(1, BLOCK_BYTES // row_bytes)), row_bytes), dtype=np.uint8)
     decode = _decode_singles if _is_plain(header) else _decode_columns
     for begin in range(0, header.n_events, max(1, len(block))):

@@ -38,7 +38,8 @@ def is_identifying(keyword: str) -> bool:
 def holds_identity(keyword: str, value: str) -> bool:
     """Whether this value looks as if it told who somebody is.
 
-    A keyword that is made for a person's data does, unless it is blank; free text does if it holds
+    A keyword made for a person's data does, unless it is blank or overwritten with X; free text does if
+    it holds
     what looks like a name, an address, a long number or a date of the last century.
 
     Examples
@@ -47,7 +48,7 @@ def holds_identity(keyword: str, value: str) -> bool:
     (True, False)
     """
     value = value.strip().strip("\0")
-    if value.upper() in PLACEHOLDERS:
+    if value.upper() in PLACEHOLDERS or set(value.upper()) <= {"X"}:
         return False
     if PERSON.search(keyword):
         return True
