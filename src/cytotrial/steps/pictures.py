@@ -95,16 +95,17 @@ def _corner(gate: BooleanGate, gated: GatedTube) -> RectangleGate | None:
 
 def _binned(gated: GatedTube, x: Dimension, y: Dimension, parent: BoolArray) -> np.ndarray:
     """Events per bin; those beyond the ends are counted in the outermost bins, as on a cytometer."""
-    columns = gated.tube.events.axes((x, y), parent)
-    across, up = (_bin(column, _range(axis, gated)) for column, axis in zip(columns, (x, y), strict=True))
+    rows = np.flatnonzero(parent)
+    across, up = (_bins(gated, axis, rows) for axis in (x, y))
     across *= BINS
     across += up
     return np.bincount(across, minlength=BINS * BINS).reshape(BINS, BINS)
 
 
-def _bin(values: np.ndarray, ends: tuple[float, float]) -> np.ndarray:
-    low, high = ends
-    position = values - low
+def _bins(gated: GatedTube, axis: Dimension, rows: np.ndarray) -> np.ndarray:
+    """The bin of chosen events on one axis, from 0."""
+    low, high = _range(axis, gated)
+    position = forward(axis.transform, gated.tube.events.detector_values(axis).take(rows)) - low
     position *= BINS / (high - low)
     return np.clip(position, 0, BINS - 1, out=position).astype(np.intp)
 
