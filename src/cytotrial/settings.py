@@ -68,7 +68,10 @@ class Panel(Model):
     gating: RelativePath = Field(
         description="Gating template (.yaml), GatingML 2.0 (.xml) or FlowJo 10 workspace (.wsp)."
     )
-    batch_reference: bool = Field(True, description="Whether gates may lean on the other tubes of the batch.")
+    batch_reference: bool = Field(
+        True,
+        description="Whether gates may lean on the other tubes of the batch (no gate finder does so far).",
+    )
 
 
 class Counts(Model):
@@ -183,7 +186,9 @@ class Settings(Model):
     quality: Quality = Field(default_factory=lambda: Quality.model_validate({}))
     report: Report = Field(default_factory=lambda: Report.model_validate({}))
     execution: Execution = Field(default_factory=lambda: Execution.model_validate({}))
-    overrides: RelativePath | None = Field(None, description="Gates placed by hand.")
+    overrides: RelativePath | None = Field(
+        None, description="Gates placed by hand; this version refuses a file that holds any."
+    )
 
     @field_validator("fcs_dir", "results")
     @classmethod

@@ -184,6 +184,13 @@ def test_files_and_folders_that_cannot_be_right_are_refused(
     assert expected in refused(**changes)
 
 
+def test_gates_placed_by_hand_are_refused_and_not_ignored(study: Path) -> None:
+    Path("overrides.tsv").write_text("override_id\tgate\n", encoding="utf-8")
+    load(overrides="overrides.tsv")
+    Path("overrides.tsv").write_text("override_id\tgate\n1\tCD4+\n", encoding="utf-8")
+    assert "holds gates placed by hand, which are not applied" in refused(overrides="overrides.tsv")
+
+
 def test_a_draw_without_a_row_for_a_tube_that_its_parameters_need_is_a_warning(study: Path) -> None:
     edit("samples", ("T7 7.fcs treg sample S001 UNSCHEDULED 2024-03-01 B01 - - - g", ""))
     Path("samples.tsv").write_text(Path("samples.tsv").read_text(encoding="utf-8").rstrip("\n") + "\n")

@@ -35,6 +35,7 @@ from cytotrial.terms import (
     TUBE_MATRIX,
     Dimension,
     Events,
+    FloatArray,
     GatingStrategy,
     PlacedGate,
     Role,
@@ -77,6 +78,12 @@ class Bench:
     @cached_property
     def strategies(self) -> Mapping[str, GatingStrategy]:
         return read_strategies(self.plan.layout.strategy(self.panel))
+
+    @cached_property
+    def controls_looked_at(self) -> frozenset[ControlKey]:
+        """(role, marker) of every control that a gate of the panel's gating names."""
+        finds = [population.find for entry in self.strategies.values() for population in entry.populations]
+        return frozenset((find.control, find.control_marker) for find in finds if find and find.control)
 
     @cached_property
     def _matrices(self) -> dict[str, SpilloverMatrix]:
@@ -202,19 +209,17 @@ def _gate_batch(
 def _control_tubes(
     bench: Bench, tubes: Iterable[Tube], checked: Mapping[str, Mapping[str, str]]
 ) -> dict[ControlKey, list[GatedTube]]:
-    """(role, marker) → the usable controls, gated as far as gates that look at controls need them."""
+    """(role, marker) → the usable controls that gates look at, gated as far as those gates need them."""
     controls: dict[ControlKey, list[GatedTube]] = {}
     for tube in sorted(tubes, key=lambda tube: tube.sample_id):
-        if tube.role not in CONTROLS or checked[tube.sample_id]["status"] not in {"ok", "warn"}:
+        key = (tube.role.value, "" if tube.role is Role.UNSTIMULATED else tube.control_for)
+        if key not in bench.controls_looked_at or checked[tube.sample_id]["status"] not in {"ok", "warn"}:
             continue
         try:
             loaded = bench.load(tube, checked[tube.sample_id])
         except CytotrialError:
             continue  # the reason stands in the control's own rows
-        marker = "" if tube.role is Role.UNSTIMULATED else tube.control_for
-        controls.setdefault((tube.role.value, marker), []).append(
-            gate_control(loaded.strategy, loaded.stained)
-        )
+        controls.setdefault(key, []).append(gate_control(loaded.strategy, loaded.stained))
     return controls
 
 
@@ -341,5 +346,13 @@ def _medians(gated: GatedTube, population: str) -> str:
     medians = []
     for marker, channel in gated.tube.channels.items():
         values = events.detector_values(Dimension(channel, matrix=matrix)).take(rows)
-        medians.append(f"{marker}={float(np.median(values, overwrite_input=True)):.1f}")
+        medians.append(f"{marker}={_median(values):.1f}")
     return "|".join(medians)
+
+
+def _median(values: FloatArray) -> float:
+    """`np.median` of finite values, several times as fast; it puts them in another order."""
+    middle = values.size // 2
+    values.partition(middle)
+    upper = values[middle]
+    return float(upper if values.size % 2 else (values[:middle].max() + upper) / 2)

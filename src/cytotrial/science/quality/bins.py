@@ -1,0 +1,159 @@
+"""Bins in acquisition order, and the density of every channel in every bin.
+
+Everything is counted on quantised values: one histogram per half bin and channel, smoothed for all
+bins of a channel by one matrix product.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+
+import numpy as np
+import numpy.typing as npt
+
+from cytotrial.terms import FloatArray
+
+COFACTOR = 150.0
+"""Scale of the signal: arcsinh(value / 150), about linear within the noise of a dim detector and
+logarithmic above it (Finak G, et al. BMC Bioinformatics 2010;11:546 for arcsinh on flow cytometry)."""
+
+MIN_EVENTS_PER_BIN, MAX_BINS = 150, 500
+"""Defaults of PeacoQC."""
+MIN_BINS = 20
+"""Fewer bins give no spread to speak of: a robust SD of 20 normal values errs by a quarter."""
+
+N_LEVELS, N_GRID = 128, 64
+"""Quantised levels of a channel, and points at which its densities are evaluated."""
+N_SUMMARY = 4_096
+"""Events, evenly spaced over the tube, from which a channel's range and bandwidth are read."""
+CENTRAL = (0.002, 0.998)
+
+Codes = npt.NDArray[np.uint32]
+Float32 = npt.NDArray[np.float32]
+
+
+@dataclass(frozen=True, eq=False)
+class Bins:
+    """Overlapping bins of equally many events: bin i is made of the half bins i and i + 1.
+
+    edges : ndarray of int, shape (n_bins + 2,)
+        First event of every half bin, in acquisition order, and the number of events.
+    """
+
+    edges: npt.NDArray[np.intp]
+
+    @property
+    def n_bins(self) -> int:
+        return self.edges.size - 2
+
+    @property
+    def n_halves(self) -> int:
+        return self.edges.size - 1
+
+    @property
+    def events_per_bin(self) -> npt.NDArray[np.intp]:
+        return self.edges[2:] - self.edges[:-2]
+
+
+def make_bins(n_events: int) -> Bins | None:
+    """At most 500 bins of at least 150 events that overlap by half; None for too few events.
+
+    Examples
+    --------
+    >>> make_bins(100_000).n_bins, int(make_bins(100_000).events_per_bin[0])
+    (499, 400)
+    >>> make_bins(1_000) is None
+    True
+    """
+    per_half = max(MIN_EVENTS_PER_BIN // 2, -(-n_events // MAX_BINS))
+    n_halves = n_events // per_half
+    if n_halves - 1 < MIN_BINS:
+        return None
+    return Bins(np.arange(n_halves + 1) * n_events // n_halves)
+
+
+@dataclass(frozen=True, eq=False)
+class Densities:
+    """Unscaled densities of the channels that have a spread.
+
+    channels : their names
+    start, step : ndarray, shape (n_channels,): first grid point and grid spacing, on the arcsinh scale
+    height : ndarray, shape (n_channels, n_bins, 64), float32
+    """
+
+    channels: tuple[str, ...]
+    start: FloatArray
+    step: FloatArray
+    height: Float32
+
+
+def bin_densities(rows: Sequence[Float32], channels: Sequence[str], bins: Bins) -> Densities:
+    """Gaussian kernel density of every channel in every bin.
+
+    Parameters
+    ----------
+    rows : sequence of ndarray, shape (n_events,), float32
+        Detector units, in acquisition order.
+
+    Notes
+    -----
+    The bandwidth is Silverman's rule of thumb, as in PeacoQC, but one for all bins of a channel: a
+    bandwidth that changes from bin to bin moves peaks by itself.
+    """
+    scales = {name: _scale_of(row, bins) for name, row in zip(channels, rows, strict=True)}
+    used = [(name, row) for name, row in zip(channels, rows, strict=True) if scales[name] is not None]
+    kept = [scale for scale in scales.values() if scale is not None]
+    offsets = np.repeat(np.arange(bins.n_halves) * N_LEVELS, np.diff(bins.edges))
+    counts = np.empty((len(used), bins.n_halves, N_LEVELS), np.float32)
+    for count, (_, row), (start, width, _) in zip(counts, used, kept, strict=True):
+        placed = _levels(row, start, width) + offsets
+        count[:] = np.bincount(placed, minlength=count.size).reshape(count.shape)
+    counts[:, :, [0, -1]] = 0.0  # what lies beyond the range
+    kernels = np.stack([_kernel(*scale) for scale in kept]) if kept else np.empty((0, N_LEVELS, N_GRID))
+    halves = counts @ kernels.astype(np.float32)
+    width = np.array([scale[1] for scale in kept])
+    start = np.array([scale[0] for scale in kept]) + width * N_LEVELS / (2 * N_GRID)
+    step = width * N_LEVELS / N_GRID
+    return Densities(tuple(name for name, _ in used), start, step, halves[:, :-1] + halves[:, 1:])
+
+
+def _scale_of(row: Float32, bins: Bins) -> tuple[float, float, float] | None:
+    """Start of the levels, width of a level and bandwidth; None for a channel without spread."""
+    some = np.sort(np.arcsinh(row[:: max(1, row.size // N_SUMMARY)] / np.float32(COFACTOR)))
+    low, lower, upper, high = (
+        float(some[int(q * (some.size - 1))]) for q in (CENTRAL[0], 0.25, 0.75, CENTRAL[1])
+    )
+    if high <= low:
+        return None
+    sd = float(np.std(some, dtype=np.float64))
+    spread = min(sd, (upper - lower) / 1.34) or sd
+    bandwidth = 0.9 * spread * float(np.median(bins.events_per_bin)) ** -0.2
+    margin = 3 * bandwidth
+    width = (high - low + 2 * margin) / N_LEVELS
+    return low - margin, width, max(bandwidth, width * N_LEVELS / N_GRID)
+
+
+def _kernel(start: float, width: float, bandwidth: float) -> FloatArray:
+    """Weight of each level at each grid point, shape (128, 64)."""
+    level = width * (np.arange(N_LEVELS) + 0.5)
+    grid = width * N_LEVELS / N_GRID * (np.arange(N_GRID) + 0.5)
+    return np.exp(-0.5 * ((level[:, None] - grid) / bandwidth) ** 2)
+
+
+@lru_cache(maxsize=1)
+def _scaled_codes() -> Float32:
+    """arcsinh scale of the middle of each stretch of float32 values that share their upper 16 bits."""
+    middle = ((np.arange(1 << 16, dtype=np.uint32) << 16) | 0x8000).view(np.float32)
+    return np.arcsinh(np.nan_to_num(middle, nan=0.0) / np.float32(COFACTOR))
+
+
+def _levels(row: Float32, start: float, width: float) -> npt.NDArray[np.uint8]:
+    """The level 0 to 127 of every event, read off a table by the upper 16 bits of its float32 value.
+
+    These bits fix a value to 0.8 %, less than a level in any channel with more than one population.
+    """
+    position = (_scaled_codes() - np.float32(start)) * np.float32(1 / width)
+    table = np.clip(position, 0, N_LEVELS - 1).astype(np.uint8)
+    return table[row.view(np.uint32) >> 16]

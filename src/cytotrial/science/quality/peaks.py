@@ -1,0 +1,89 @@
+"""Peaks of the density in every bin, followed through the acquisition."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from cytotrial.science.quality.bins import Densities
+from cytotrial.terms import BoolArray, FloatArray
+
+LEAST_HEIGHT = 1 / 3
+"""A peak counts if it is higher than a third of the highest of its bin (PeacoQC)."""
+LEAST_BINS = 0.1
+"""The number of peaks of a channel is the greatest seen in more than a tenth of its bins (PeacoQC)."""
+LEAST_PRESENT = 0.5
+"""A peak that fewer bins than half show is not followed (PeacoQC)."""
+
+Positions = npt.NDArray[np.intp]
+
+
+@dataclass(frozen=True, eq=False)
+class Trajectories:
+    """The place of each reference peak in every bin.
+
+    channels : channel of each trajectory
+    place : ndarray, shape (n_bins, n_trajectories), arcsinh scale; the trajectory's median where absent
+    present : ndarray of bool, same shape: whether the bin shows the peak
+    """
+
+    channels: tuple[str, ...]
+    place: FloatArray
+    present: BoolArray
+
+
+def follow_peaks(densities: Densities) -> Trajectories:
+    """Reference peaks of every channel, and where each bin has them.
+
+    Every peak of a bin belongs to the nearest reference peak, and to each reference peak at most one,
+    the nearest.
+    """
+    n_bins = densities.height.shape[1]
+    channel, in_bin, place = _find_peaks(densities)
+    stops = np.searchsorted(channel, np.arange(len(densities.channels) + 1))
+    names: list[str] = []
+    places: list[FloatArray] = [np.empty((n_bins, 0))]
+    present: list[BoolArray] = [np.empty((n_bins, 0), bool)]
+    for index, name in enumerate(densities.channels):
+        own = slice(stops[index], stops[index + 1])
+        followed = _follow(in_bin[own], place[own], n_bins)
+        names += [name] * followed.shape[1]
+        places.append(_filled(followed))
+        present.append(~np.isnan(followed))
+    return Trajectories(tuple(names), np.hstack(places), np.hstack(present))
+
+
+def _find_peaks(densities: Densities) -> tuple[Positions, Positions, FloatArray]:
+    """Channel, bin and place of every peak that is high enough, in this order; a parabola finds its top."""
+    height = densities.height
+    inner = height[:, :, 1:-1]
+    least = LEAST_HEIGHT * height.max(axis=2, keepdims=True)
+    is_peak = (inner > height[:, :, :-2]) & (inner >= height[:, :, 2:]) & (inner > least)
+    channel, in_bin, at = np.nonzero(is_peak)
+    left, top, right = (height[channel, in_bin, at + offset].astype(np.float64) for offset in (0, 1, 2))
+    shift = 0.5 * (left - right) / (left - 2 * top + right)
+    place = densities.start[channel] + densities.step[channel] * (at + 1 + shift)
+    return channel, in_bin, np.asarray(place)
+
+
+def _follow(in_bin: Positions, place: FloatArray, n_bins: int) -> FloatArray:
+    """Places of one channel's reference peaks, shape (n_bins, n_peaks), NaN where a bin lacks the peak."""
+    numbers = np.bincount(in_bin, minlength=n_bins)
+    n_peaks = int(np.flatnonzero(np.bincount(numbers) > LEAST_BINS * n_bins)[-1]) if in_bin.size else 0
+    followed = np.full((n_bins, n_peaks), np.nan)
+    if not n_peaks:
+        return followed
+    reference = np.median(place[numbers[in_bin] == n_peaks].reshape(-1, n_peaks), axis=0)
+    distance = np.abs(place[:, None] - reference)
+    nearest = distance.argmin(axis=1)
+    order = np.argsort(-distance.min(axis=1), kind="stable")  # of two, the nearer is written last
+    followed[in_bin[order], nearest[order]] = place[order]
+    return followed[:, np.mean(~np.isnan(followed), axis=0) >= LEAST_PRESENT]
+
+
+def _filled(followed: FloatArray) -> FloatArray:
+    if not followed.size:
+        return followed
+    return np.where(np.isnan(followed), np.nanmedian(followed, axis=0), followed)
