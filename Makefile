@@ -18,12 +18,14 @@ $(READY): requirements.lock pyproject.toml
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
 	touch $(READY)
 
-resources/demo/config.yaml: $(READY)
+# The sheets are written last: without them the trial is not complete.
+resources/demo/sheets/samples.tsv: $(READY)
+	rm -rf resources/demo
 	$(BIN)/cytotrial demo resources/demo
 
-demo: resources/demo/config.yaml
-	$(BIN)/snakemake --quiet rules host
-	@echo
+demo: resources/demo/sheets/samples.tsv
+	@echo "running the pipeline; every step is in .snakemake/log"
+	@$(BIN)/snakemake --quiet all || { tail -n 60 "$$(ls -t .snakemake/log/*.log | head -n 1)"; exit 1; }
 	@$(BIN)/cytotrial summary
 
 test: lint

@@ -25,7 +25,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         folder = Path(name)
         install_trial(folder, subjects=options.subjects, events=options.events)
         files = fcs_files(folder)
-        check = [Path(sys.executable).parent / "cytotrial", "check"]
+        check: list[str | Path] = [Path(sys.executable).parent / "cytotrial", "check"]
         first = run(check, folder=folder, codes=(0, 2))
         floor = in_fresh_process(read_and_hash, files)
         second = run(check, folder=folder, codes=(0, 2))
@@ -36,8 +36,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     head = ["", "wall s", "CPU s", "CPU ms/file"]
     print(table(head, [_row(label, spent, len(files)) for label, spent in parts.items()]))
     print(f"peak of the check: {first.peak_mib:.0f} MiB")
-    print(f"check: {1e3 * first.spent.cpu_s / len(files):.2f} ms a file, "
-          f"{first.spent.cpu_s / floor.cpu_s:.1f} x reading and hashing")  # fmt: skip
+    per_file, above = first.spent.cpu_s / len(files), first.spent.cpu_s / floor.cpu_s
+    print(f"check: {1e3 * per_file:.2f} ms a file, {above:.1f} x reading and hashing")
 
 
 def _options(arguments: Sequence[str] | None) -> argparse.Namespace:

@@ -52,7 +52,8 @@ def add_quadrant(
     strategy: flowkit.GatingStrategy, placed: Iterable[PlacedGate], quadrant: Sequence[PlacedGate]
 ) -> None:
     """Add four rectangles that meet in a point as FlowKit's one quadrant gate."""
-    corner = next(entry.gate for entry in quadrant if _is_upper(entry.gate))
+    rectangles = {entry.population: entry.gate for entry in quadrant if isinstance(entry.gate, RectangleGate)}
+    corner = next(gate for gate in rectangles.values() if None not in gate.low)
     dividers = [
         flowkit.QuadrantDivider(
             place, axis.channel, axis.matrix, [value], _transform(strategy, axis.transform)
@@ -60,18 +61,11 @@ def add_quadrant(
         for place, axis, value in zip("xy", corner.dimensions, corner.low, strict=True)
     ]
     regions = [
-        flowkit.gates.Quadrant(
-            entry.population, ["x", "y"], list(zip(entry.gate.low, entry.gate.high, strict=True))
-        )
-        for entry in quadrant
-        if isinstance(entry.gate, RectangleGate)
+        flowkit.gates.Quadrant(name, ["x", "y"], list(zip(gate.low, gate.high, strict=True)))
+        for name, gate in rectangles.items()
     ]
     route = route_of(quadrant[0].population, (*placed, *quadrant))
     strategy.add_gate(flowkit.gates.QuadrantGate(QUADRANT, dividers, regions), route)
-
-
-def _is_upper(gate: Gate) -> bool:
-    return isinstance(gate, RectangleGate) and None not in gate.low
 
 
 def route_of(population: str, placed: Iterable[PlacedGate]) -> Route:

@@ -5,7 +5,7 @@
 Three simulated tubes (count, Treg, Th17) are written to a temporary folder and gated by
 
 - the floor: read the file's bytes, one single-precision matrix product, six comparisons;
-- the tube path: pre-flight, decode, compensate, eight fixed gates (two polygons, five rectangles, a quadrant);
+- the tube path: pre-flight, decode, compensate, eight fixed gates (2 polygons, 5 rectangles, 1 quadrant);
 - FlowKit's Session: one per file, the same eight gates, in one process;
 - the whole gating step: as a job does it, with gate finding, time check, medians, pictures and tables.
 
@@ -24,13 +24,13 @@ from statistics import median
 from typing import Any
 
 import numpy as np
-from eight_gates import GATINGS, GatedAlike, gated_alike, write_study
-from floor import floor_of, reach_floor
-from measuring import Spent, in_fresh_process, peak_mib, table, take_turns
 
 from cytotrial.files.fcs import inspect_fcs, read_events
 from cytotrial.science.gates import TubeEvents, apply_strategy
 from cytotrial.terms import ROOT, TUBE_MATRIX, BoolArray
+from eight_gates import GATINGS, GatedAlike, gated_alike, write_study
+from floor import floor_of, reach_floor
+from measuring import Spent, in_fresh_process, peak_mib, table, take_turns
 
 FLOOR, TUBE_PATH, FLOWKIT, WHOLE = "floor", "tube path", "FlowKit Session", "whole gating step"
 CONTESTANTS = (FLOOR, TUBE_PATH, FLOWKIT, WHOLE)
@@ -200,7 +200,7 @@ def _rounds(times: Times, name: str) -> list[Spent]:
 
 
 def _ratio(times: Times, name: str, other: str) -> Spent:
-    """Median over rounds of what one contestant takes for what another takes, by the clock and in CPU time."""
+    """What one contestant takes over what another takes, median of the rounds."""
     pairs = list(zip(_rounds(times, name), _rounds(times, other), strict=True))
     return Spent(median(a.wall_s / b.wall_s for a, b in pairs), median(a.cpu_s / b.cpu_s for a, b in pairs))
 

@@ -164,7 +164,10 @@ def test_unreadable_files_keep_a_row_and_unwritable_names_are_told(tmp_path: Pat
     write_fcs(folder / "060909.001")
     proposal, rows = proposed(folder, tmp_path / "study")
     assert proposal.unreadable == (("Tregs_Pt 09_wk00.fcs", "TRUNCATED"),)
-    assert (rows["Tregs_Pt 09_wk00.fcs"]["subject"], rows["Tregs_Pt 09_wk00.fcs"]["panel"]) == ("PT09", "")
+    assert (rows["Tregs_Pt 09_wk00.fcs"]["subject"], rows["Tregs_Pt 09_wk00.fcs"]["panel"]) == (
+        "PT09",
+        "treg",
+    )
     assert [name for name, _ in proposal.left_out] == ["=1+1.fcs"]
     assert "060909.001" in rows
     assert len(rows) == 14

@@ -35,6 +35,16 @@ KEPT = re.compile(
 Everything else is overwritten, whatever it holds: a list of what to remove would miss the next vendor."""
 
 HINTS = ("TUBE NAME", "TUBENAME", "SAMPLE ID", "SAMPLE NAME", "$SRC", "$SMNO", "$CELLS")
+LAB_WORDS = frozenset({
+    "baseline", "batch", "beads", "blank", "blood", "cells", "comp", "compensation", "control",
+    "controls", "count", "ctrl", "cytometry", "day", "dead", "demo", "donor", "experiment", "fire",
+    "flow", "fluor", "full", "gates", "group", "isotype", "live", "month", "negative", "pacific",
+    "panel", "patient", "plate", "positive", "pt", "run", "sample", "samples", "screening", "single",
+    "specimen", "spectral", "stain", "stained", "stim", "stimulated", "subject", "test", "treg",
+    "tregs", "tube", "unmixed", "unstained", "unstim", "unstimulated", "visit", "week", "well",
+})  # fmt: skip
+"""Words that stand in laboratories' file names: two of them in a row are no person's name."""
+
 FILLER = b"X"
 _BLOCK = 1 << 20
 _BLANK = b" \0\t\r\n"
@@ -82,11 +92,21 @@ def name_may_identify(name: str) -> bool:
 
     Examples
     --------
-    >>> name_may_identify("Jane_Doe_wk12.fcs"), name_may_identify("S001_W12_treg.fcs")
+    >>> name_may_identify("Jane_Doe_wk12.fcs"), name_may_identify("Compensation-Unstained.fcs")
     (True, False)
     """
     spaced = re.sub(r"[_.]+", " ", name)
-    return NAME_LIKE.search(spaced) is not None or CODE_LIKE.search(spaced) is not None
+    return CODE_LIKE.search(spaced) is not None or _holds_a_name(spaced)
+
+
+def _holds_a_name(text: str) -> bool:
+    """Whether two words in a row look like a name and are not both words of the laboratory."""
+    match = NAME_LIKE.search(text)
+    while match:
+        if not set(re.findall(r"[a-z]+", match[0].lower())) <= LAB_WORDS:
+            return True
+        match = NAME_LIKE.search(text, match.start() + 1)
+    return False
 
 
 def copy_without_identity(src: Path, dst: Path, *, root: Path | None = None) -> Blanked:

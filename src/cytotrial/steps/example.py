@@ -14,12 +14,17 @@ EMBEDDED = Path("config/config.yaml")
 def write_configuration(folder: Path) -> Path | None:
     """Write `config.yaml` into a demo's folder; None where no embedded configuration is at hand.
 
+    The embedded configuration itself serves the folder that it names.
+
     The gating templates stay where they are, below config/gating.
     """
     if not EMBEDDED.exists():
         return None
+    embedded = EMBEDDED.read_text(encoding="utf-8")
+    if f"fcs_dir: {folder.as_posix()}/fcs\n" in embedded:
+        return EMBEDDED
     config = folder / "config.yaml"
-    write_text(config, configuration_for(EMBEDDED.read_text(encoding="utf-8"), folder))
+    write_text(config, configuration_for(embedded, folder))
     return config
 
 

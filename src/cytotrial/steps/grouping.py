@@ -200,16 +200,25 @@ def panel_of_control(path: str, channels: Sequence[Channel], panels: Mapping[str
     """
     detectors = _stained(channel.name for channel in channels)
     labels = {plain_name(stain.marker) for stain in stains_of(channels) if stain.label}
-    words = re.split(r"[^a-z0-9]+", path.lower())
     scores: dict[str, tuple[bool, bool, int]] = {}
     for name, panel in panels.items():
         own = _stained(panel.channels)
         if own <= detectors and labels <= set(panel.names):
-            is_named = any(word.startswith(name.lower()) for word in words)
-            scores[name] = (is_named, own == detectors, len(labels & set(panel.names)))
+            scores[name] = (is_named_in(path, name), own == detectors, len(labels & set(panel.names)))
     best = max(scores.values(), default=None)
     winners = [name for name, score in scores.items() if score == best]
     return winners[0] if len(winners) == 1 else ""
+
+
+def is_named_in(path: str, panel: str) -> bool:
+    """Whether a word of the path begins with the panel's name.
+
+    Examples
+    --------
+    >>> is_named_in("Run 2/Tregs_Pt 07_wk06 (2).fcs", "treg"), is_named_in("B01/S001_W00.fcs", "treg")
+    (True, False)
+    """
+    return any(word.startswith(panel.lower()) for word in re.split(r"[^a-z0-9]+", path.lower()))
 
 
 def _stained(names: Iterable[str]) -> set[str]:

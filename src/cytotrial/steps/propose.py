@@ -18,7 +18,14 @@ from cytotrial.files.folders import find_fcs_files
 from cytotrial.files.identity import stain_hints
 from cytotrial.files.sheets.cells import identifier, text, visit_name
 from cytotrial.files.whole import write_text
-from cytotrial.steps.grouping import PanelGroup, group_tubes, panel_of_control, partly_stained, stains_of
+from cytotrial.steps.grouping import (
+    PanelGroup,
+    group_tubes,
+    is_named_in,
+    panel_of_control,
+    partly_stained,
+    stains_of,
+)
 from cytotrial.steps.naming import NameParts, Numbered, has_wells, marker_in, parts_of, plain_name, widths
 from cytotrial.steps.proposed_files import (
     NAMES_A_MARKER,
@@ -260,8 +267,8 @@ def _panels(
     for path in channels.keys() - whole.keys():
         panel_of[path] = named.get(path) or panel_of_control(path, channels[path], panels)
     for path in given.keys() - channels.keys():
-        words = set(re.split(r"[^a-z0-9]+", path.lower()))
-        panel_of[path] = named.get(path) or next((name for name in panels if name.lower() in words), "")
+        in_path = [name for name in panels if is_named_in(path, name)]
+        panel_of[path] = named.get(path) or (in_path[0] if len(in_path) == 1 else "")
     return panels, panel_of
 
 

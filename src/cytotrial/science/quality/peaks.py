@@ -84,6 +84,11 @@ def _follow(in_bin: Positions, place: FloatArray, n_bins: int) -> FloatArray:
 
 
 def _filled(followed: FloatArray) -> FloatArray:
+    """Missing places replaced by the median of those that are there (at least half are)."""
     if not followed.size:
         return followed
-    return np.where(np.isnan(followed), np.nanmedian(followed, axis=0), followed)
+    ordered = np.sort(followed, axis=0)  # NaN last
+    n_there = np.count_nonzero(~np.isnan(followed), axis=0)
+    columns = np.arange(followed.shape[1])
+    median = (ordered[(n_there - 1) // 2, columns] + ordered[n_there // 2, columns]) / 2
+    return np.where(np.isnan(followed), median, followed)

@@ -1,0 +1,164 @@
+"""Which bins are off, given where each reference peak lies in each of them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from math import ceil, log2
+
+import numpy as np
+import numpy.typing as npt
+
+from cytotrial.science.quality.peaks import Trajectories
+from cytotrial.terms import BoolArray, FloatArray
+
+MAD_TO_SD = 1.4826
+"""Median absolute deviation of normal values times this is their SD."""
+SMOOTHED_BINS = 5
+"""Width of the running median: as many bins as PeacoQC asks for in the shortest good stretch."""
+SMOOTHED_SD = 0.66
+"""SD of the running median of five overlapping bins against that of one bin, for normal values."""
+MIN_BINS_TO_ISOLATE = 20
+SMALLEST_NODE = 3
+N_STRETCHES, DRIFT_TAU = 10, 0.75
+
+Positions = npt.NDArray[np.intp]
+
+
+def smoothed(trajectories: Trajectories, *, width: int = SMOOTHED_BINS) -> FloatArray:
+    """Running median over the bins that show the peak, shape (n_bins, n_trajectories).
+
+    A median keeps a step where it is. Where fewer than half of the bins around show the peak nothing
+    is known, and the trajectory's own median stands.
+    """
+    places = np.where(trajectories.present, trajectories.place, np.nan)
+    padded = np.pad(places, ((width // 2, width // 2), (0, 0)), constant_values=np.nan)
+    windows = np.lib.stride_tricks.sliding_window_view(padded, width, axis=0)
+    here = nan_median(np.moveaxis(windows, 2, 0))
+    known = np.count_nonzero(~np.isnan(windows), axis=2) > width // 2
+    return np.where(known, here, nan_median(places))
+
+
+def nan_median(values: FloatArray) -> FloatArray:
+    """Median along the first axis of the values that are there; NaN where there is none."""
+    ordered = np.sort(values, axis=0)  # NaN last
+    n_there = np.count_nonzero(~np.isnan(values), axis=0)[None]
+    lower = np.take_along_axis(ordered, np.maximum(n_there - 1, 0) // 2, axis=0)
+    upper = np.take_along_axis(ordered, n_there // 2, axis=0)
+    return np.asarray((lower + upper)[0] / 2)
+
+
+def least_shift(trajectories: Trajectories, *, k: float, min_shift: float) -> FloatArray:
+    """What chance alone does not do to a smoothed trajectory: k times its sampling error, or `min_shift`.
+
+    The error of a place is read from bins that follow each other without sharing events, so that
+    neither a step nor a drift adds to it.
+    """
+    places = np.where(trajectories.present, trajectories.place, np.nan)
+    error = MAD_TO_SD * nan_median(np.abs(places[2:] - places[:-2])) / np.sqrt(2)
+    return np.fmax(k * SMOOTHED_SD * error, min_shift)
+
+
+def off_by_mad(
+    curves: FloatArray, trajectories: Trajectories, among: BoolArray, *, k: float, least: FloatArray
+) -> BoolArray:
+    """Bins whose curve leaves the median of the bins `among` by more than k robust SD, and by `least`."""
+    known = np.where(trajectories.present & among[:, None], curves, np.nan)
+    return np.asarray(np.abs(curves - nan_median(known)) > np.fmax(k * robust_sd(known), least))
+
+
+def robust_sd(values: FloatArray) -> FloatArray:
+    """1.4826 times the median absolute deviation from the median, along the first axis."""
+    return MAD_TO_SD * nan_median(np.abs(values - nan_median(values)))
+
+
+def isolated(curves: FloatArray, *, gain: float, least: FloatArray) -> tuple[BoolArray, Positions]:
+    """Bins outside the largest leaf of PeacoQC's isolation tree, and the columns that were split.
+
+    A node is split where the mean SD of the two sides is least against the SD of the node; the split
+    holds if the SD falls by more than the share `gain` and the medians of the sides differ by
+    `min_shift`. Fewer than 150 bins are not judged, and a node of three or fewer is not split.
+    """
+    n_bins, n_curves = curves.shape
+    outside = np.zeros(n_bins, bool)
+    if n_bins < MIN_BINS_TO_ISOLATE or not n_curves:
+        return outside, np.empty(0, np.intp)
+    leaves: list[Positions] = []
+    split: list[int] = []
+    nodes = [(np.arange(n_bins), gain, 0)]
+    while nodes:
+        node, limit, depth = nodes.pop()
+        found = _best_split(curves[node], least) if depth < ceil(log2(n_bins)) else None
+        if found is None or found[0] <= limit or node.size <= SMALLEST_NODE:
+            leaves.append(node)
+            continue
+        gained, column, cut = found
+        high = curves[node, column] > cut
+        split.append(column)
+        nodes += [(node[high], gained, depth + 1), (node[~high], gained, depth + 1)]
+    outside[:] = True
+    outside[max(leaves, key=lambda leaf: leaf.size)] = False
+    return outside, np.unique(split).astype(np.intp)
+
+
+def _best_split(curves: FloatArray, least: FloatArray) -> tuple[float, int, float] | None:
+    """Gain, column and cut of the best split of a node, or None if no side can be told from another."""
+    n = len(curves)
+    if n <= SMALLEST_NODE:
+        return None
+    ordered = np.sort(curves, axis=0)
+    centred = ordered - ordered.mean(axis=0)
+    below = np.arange(1, n)[:, None]
+    sums, squares = np.cumsum(centred, axis=0), np.cumsum(centred**2, axis=0)
+    left = _sd(sums[:-1], squares[:-1], below)
+    right = _sd(sums[-1] - sums[:-1], squares[-1] - squares[:-1], n - below)
+    whole = _sd(sums[-1], squares[-1], np.array(n))
+    with np.errstate(invalid="ignore", divide="ignore"):
+        gains = (whole - (left + right) / 2) / whole
+    apart = ordered[(below[:, 0] + n) // 2] - ordered[(below[:, 0] - 1) // 2] >= least
+    gains = np.where(apart & (ordered[1:] > ordered[:-1]), np.nan_to_num(gains, nan=-np.inf), -np.inf)
+    at, column = np.unravel_index(int(np.argmax(gains)), gains.shape)
+    if not np.isfinite(gains[at, column]):
+        return None
+    return float(gains[at, column]), int(column), float(ordered[at, column])
+
+
+def _sd(sums: FloatArray, squares: FloatArray, n: npt.NDArray[np.integer]) -> FloatArray:  # type: ignore[type-arg]
+    """Standard deviation from sums; 0 for a single value."""
+    variance = (squares - sums**2 / n) / np.maximum(n - 1, 1)
+    return np.asarray(np.sqrt(np.maximum(variance, 0.0)))
+
+
+def runs(mask: BoolArray) -> Iterator[tuple[int, int]]:
+    """First and one past last of every run of True."""
+    steps = np.diff(np.concatenate([[0], mask.astype(np.int8), [0]]))
+    yield from zip(np.flatnonzero(steps == 1).tolist(), np.flatnonzero(steps == -1).tolist(), strict=True)
+
+
+def short_runs(bad: BoolArray, *, shortest: int) -> BoolArray:
+    """Good bins in runs of fewer than `shortest`, which go with their bad neighbours."""
+    short = np.zeros_like(bad)
+    for start, stop in runs(~bad):
+        if stop - start < min(shortest, bad.size):
+            short[start:stop] = True
+    return short
+
+
+def drifting(trajectories: Trajectories, good: BoolArray, *, min_shift: float) -> tuple[str, ...]:
+    """Channels with a peak that climbs or falls through the tube by at least `min_shift`.
+
+    The good bins are cut into ten stretches; Kendall's tau of their medians with their order must
+    reach 0.75 (one in a thousand by chance, to either side).
+    """
+    if good.sum() < 2 * N_STRETCHES:
+        return ()
+    places = np.where(trajectories.present, trajectories.place, np.nan)[good]
+    stretches = [nan_median(part) for part in np.array_split(places, N_STRETCHES)]
+    first, second = np.triu_indices(N_STRETCHES, 1)
+    medians = np.array(stretches)
+    tau = np.mean(np.sign(medians[second] - medians[first]), axis=0)
+    ends = medians[-2:].mean(axis=0) - medians[:2].mean(axis=0)
+    return _names(trajectories.channels, (np.abs(tau) >= DRIFT_TAU) & (np.abs(ends) >= min_shift))
+
+
+def _names(channels: Sequence[str], chosen: BoolArray) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(name for name, one in zip(channels, chosen, strict=True) if one))

@@ -1,0 +1,74 @@
+"""Each benchmark runs at a small size and says its figures; how large they are is not tested."""
+
+from __future__ import annotations
+
+import importlib
+import re
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from cytotrial.terms import SpilloverMatrix
+
+
+def lines_of(repository: Path, name: str, *arguments: str) -> list[str]:
+    """What a benchmark prints."""
+    command = [sys.executable, repository / "benchmarks" / name, *arguments]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=repository)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout.splitlines()
+
+
+def cells_of(lines: list[str], label: str) -> list[str]:
+    """The row of a table that begins with a label."""
+    (line,) = (line for line in lines if line.startswith(f"{label} "))
+    return line.removeprefix(label).split()
+
+
+def test_the_tube_path_holds_flowkits_events_and_its_ratios_are_told(repository: Path):
+    lines = lines_of(repository, "tube_path.py", "--events", "3000", "--rounds", "1")
+    # Three tubes with two polygons, five rectangles and the four regions of a quadrant gate each.
+    assert "the same events in all 33 populations: tube path, FlowKit" in lines
+    assert re.match(r"per-tube path: \d+\.\d x FlowKit's Session, \d+\.\d x floor", lines[-1])
+    assert all(cells_of(lines, name) for name in ("tube path", "FlowKit Session", "whole gating step"))
+
+
+def test_a_gate_in_which_flowkit_has_other_events_stops_the_benchmark(
+    repository: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.syspath_prepend(repository / "benchmarks")
+    tube_path = importlib.import_module("tube_path")
+    eight_gates = importlib.import_module("eight_gates")
+    tubes = tube_path.prepare(eight_gates.write_study(tmp_path, events=3000))
+    assert set(tube_path.counts_of_both(tubes)) == {"count", "treg", "th17"}
+    detectors = tubes[0].matrix.detectors
+    uncompensated = replace(tubes[0], matrix=SpilloverMatrix(detectors, np.eye(len(detectors))))
+    with pytest.raises(
+        SystemExit, match=f"FlowKit has other events than we have in: {tubes[0].panel} region"
+    ):
+        tube_path.counts_of_both([uncompensated])
+
+
+def test_the_whole_pipeline_is_timed_and_a_rerun_without_a_change_runs_no_job(repository: Path):
+    lines = lines_of(repository, "whole_pipeline.py", "--subjects", "2", "--events", "2000", "--shards", "2")
+    jobs = {
+        label: int(cells_of(lines, label)[0])
+        for label in ("first run", "no-op rerun", "Treg gating changed", "one more subject")
+    }
+    assert jobs["no-op rerun"] == 0
+    assert 0 < jobs["one more subject"] < jobs["first run"]
+    assert 0 < jobs["Treg gating changed"] < jobs["first run"]
+    assert re.match(r"whole pipeline: \d+ ms a tube, \d+ x floor", lines[-1])
+
+
+def test_checking_a_trial_accounts_for_every_tube_and_its_time_per_file_is_told(repository: Path):
+    lines = lines_of(repository, "check_trial.py", "--subjects", "2", "--events", "1000")
+    files = int(re.search(r"(\d+) files", lines[0]).group(1))
+    rows, ok, warned, rejected, not_done = map(int, re.findall(r"\d+", lines[1]))
+    assert rows == ok + warned + rejected + not_done
+    assert rows - not_done == files
+    assert re.match(r"check: \d+\.\d+ ms a file, \d+\.\d x reading and hashing", lines[-1])
