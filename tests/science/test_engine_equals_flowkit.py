@@ -1,4 +1,4 @@
-"""The gates that the shipped templates place on simulated tubes hold the events that FlowKit finds in them."""
+"""The gates that the shipped templates place on simulated tubes hold the events that FlowKit finds there."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-
 from benchmarks.in_flowkit import in_flowkit, route_of, session_of
+
 from cytotrial.demo.cohort import cohort_subject
 from cytotrial.demo.folder import write_tube
 from cytotrial.demo.panels import PANELS

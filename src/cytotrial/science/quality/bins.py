@@ -165,4 +165,4 @@ def _levels(row: Float32, start: float, width: float) -> npt.NDArray[np.uint8]:
     scaled, place = _ordered_codes()
     edges = np.searchsorted(scaled, start + width * np.arange(1, N_LEVELS))
     table = np.repeat(np.arange(N_LEVELS, dtype=np.uint8), np.diff(edges, prepend=0, append=scaled.size))
-    return table[place].take(row.view(np.uint32) >> 16)
+    return table[place].take(row.astype(np.float32, copy=False).view(np.uint32) >> 16)

@@ -8,8 +8,6 @@ import numpy as np
 
 from cytotrial.terms import BoolArray, Events, FloatArray
 
-LOWEST = -111.0
-"""Values of a digital cytometer below this are off its scale (flowCore's lower limit)."""
 N_SUMMARY = 4_096
 MAD_TO_SD = 1.4826
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
@@ -50,7 +49,7 @@ def read_clock(events: Events, time_channel: str | None) -> Clock:
     return Clock(time[order], order, True, ("TIME_NOT_SORTED",))
 
 
-def off_rate(clock: Clock, bins: Bins, *, k: float, min_factor: float) -> tuple[BoolArray, Iterable[str]]:
+def off_rate(clock: Clock, bins: Bins, *, k: float, min_factor: float) -> tuple[BoolArray, tuple[str, ...]]:
     """Bins whose event rate leaves the median rate by more than k robust SD and by `min_factor`, and flags.
 
     The spread is never taken below that of a Poisson stream on a clock of finite steps.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from math import ceil, log2
 
 import numpy as np
@@ -54,7 +54,7 @@ def least_shift(trajectories: Trajectories, *, k: float, min_shift: float) -> Fl
     neither a step nor a drift adds to it.
     """
     places = np.where(trajectories.present, trajectories.place, np.nan)
-    error = MAD_TO_SD * nan_median(np.abs(places[2:] - places[:-2])) / np.sqrt(2)
+    error = nan_quantile(np.abs(places[2:] - places[:-2]), 0.8) / 1.2816 / np.sqrt(2)
     return np.fmax(k * SMOOTHED_SD * error, min_shift)
 
 
@@ -64,6 +64,13 @@ def off_by_mad(
     """Bins whose curve leaves the median of the bins `among` by more than k robust SD, and by `least`."""
     known = np.where(trajectories.present & among[:, None], curves, np.nan)
     return np.asarray(np.abs(curves - nan_median(known)) > np.fmax(k * robust_sd(known), least))
+
+
+def nan_quantile(values: FloatArray, q: float) -> FloatArray:
+    """Quantile along the first axis of the values that are there (the next greater one); NaN if none is."""
+    n_there = np.count_nonzero(~np.isnan(values), axis=0)[None]
+    at = np.minimum(np.ceil(q * n_there).astype(np.intp), np.maximum(n_there - 1, 0))
+    return np.asarray(np.take_along_axis(np.sort(values, axis=0), at, axis=0)[0])
 
 
 def robust_sd(values: FloatArray) -> FloatArray:
@@ -84,17 +91,17 @@ def isolated(curves: FloatArray, *, gain: float, least: FloatArray) -> tuple[Boo
         return outside, np.empty(0, np.intp)
     leaves: list[Positions] = []
     split: list[int] = []
-    nodes = [(np.arange(n_bins), gain, 0)]
+    nodes = [(np.arange(n_bins), 0)]
     while nodes:
-        node, limit, depth = nodes.pop()
+        node, depth = nodes.pop()
         found = _best_split(curves[node], least) if depth < ceil(log2(n_bins)) else None
-        if found is None or found[0] <= limit or node.size <= SMALLEST_NODE:
+        if found is None or found[0] <= gain or node.size <= SMALLEST_NODE:
             leaves.append(node)
             continue
-        gained, column, cut = found
+        _, column, cut = found
         high = curves[node, column] > cut
         split.append(column)
-        nodes += [(node[high], gained, depth + 1), (node[~high], gained, depth + 1)]
+        nodes += [(node[high], depth + 1), (node[~high], depth + 1)]
     outside[:] = True
     outside[max(leaves, key=lambda leaf: leaf.size)] = False
     return outside, np.unique(split).astype(np.intp)
@@ -157,8 +164,10 @@ def drifting(trajectories: Trajectories, good: BoolArray, *, min_shift: float) -
     medians = np.array(stretches)
     tau = np.mean(np.sign(medians[second] - medians[first]), axis=0)
     ends = medians[-2:].mean(axis=0) - medians[:2].mean(axis=0)
-    return _names(trajectories.channels, (np.abs(tau) >= DRIFT_TAU) & (np.abs(ends) >= min_shift))
+    return channels_of(trajectories, (np.abs(tau) >= DRIFT_TAU) & (np.abs(ends) >= min_shift))
 
 
-def _names(channels: Sequence[str], chosen: BoolArray) -> tuple[str, ...]:
-    return tuple(dict.fromkeys(name for name, one in zip(channels, chosen, strict=True) if one))
+def channels_of(trajectories: Trajectories, chosen: BoolArray) -> tuple[str, ...]:
+    """Channels of the chosen trajectories, each once."""
+    names = (name for name, one in zip(trajectories.channels, chosen, strict=True) if one)
+    return tuple(dict.fromkeys(names))

@@ -1,0 +1,12 @@
+"""Acquisition quality: events on scale, taken while the instrument ran steadily.
+
+What is found here is a mask that is applied before gating and reported per tube; nothing is removed
+in silence.
+"""
+
+from __future__ import annotations
+
+from cytotrial.science.quality.acquisition import AcquisitionQuality, Interval, assess_acquisition
+from cytotrial.science.quality.time_check import StableTime, stable_time
+
+__all__ = ["AcquisitionQuality", "Interval", "StableTime", "assess_acquisition", "stable_time"]
