@@ -39,4 +39,4 @@ lint: $(READY)
 	$(BIN)/snakefmt --check Snakefile workflow
 
 clean:
-	rm -rf results logs resources/demo .snakemake
+	rm -rf results resources/demo .snakemake

@@ -172,19 +172,23 @@ def test_the_check_of_the_filled_sheets_rejects_the_broken_file_alone_and_ends_w
 
 
 def test_the_first_result_equals_that_of_the_demos_own_sheets(first_result: Lab, study: Study):
-    # The same bytes gated by the same templates: ids of tubes, subjects and batches change no number.
+    # The same bytes gated by the same templates: the ids of tubes, subjects and batches change no number.
     study.run()
-    reference = rows_of(study.path("results", "dataset", "counts.csv"), ",")
-    expected = {
-        (SUBJECTS[row["subject"]], *(row[column] for column in MEASURED))
-        for row in reference
-        if not row["flags"].startswith("NOT_DONE:")  # planned tubes without a file are in the demo's sheet only
-    }
+    demo = rows_of(study.path("results", "dataset", "counts.csv"), ",")
     mine = rows_of(first_result.study.path("mine", "results", "dataset", "counts.csv"), ",")
-    found = {(row["subject"], *(row[column] for column in MEASURED)) for row in mine}
+    # S002 missed W12: its rows are in the demo's sheet, and no file could tell `init` about them.
+    without_tube = [row for row in mine if row["flags"] == "NO_TUBE_IN_SHEET"]
+    assert {(row["subject"], row["visit"]) for row in without_tube} == {("PT11", "W12")}
+    expected = [
+        (SUBJECTS[row["subject"]], *(row[column] for column in MEASURED))
+        for row in demo
+        if (row["subject"], row["visit"]) != ("S002", "W12")
+    ]
+    found = [
+        (row["subject"], *(row[column] for column in MEASURED)) for row in mine if row not in without_tube
+    ]
+    assert sorted(found) == sorted(expected)
     assert len([row for row in mine if row["value"]]) > 50
-    assert {row for row in found if row in expected} == expected
-    assert {row[2] for row in found - expected} <= {"TH17ABS", "TH17PCD4", "TH17TREG"}
 
 
 def test_the_broken_file_is_mended_and_only_its_subject_runs_again(first_result: Lab):
@@ -197,8 +201,9 @@ def test_the_broken_file_is_mended_and_only_its_subject_runs_again(first_result:
         for name, own in first_result.named.items()
         if (own["panel"], own["role"], own["subject"]) == ("treg", "sample", "S001") and name != row["fcs"]
     )
-    mended = first_result.study.path("raw", whole).read_bytes()
-    first_result.study.path("raw", row["fcs"]).write_bytes(mended + b"0" * 8)  # no twin: a checksum field more
+    # Another draw's file stands for the fresh copy; "no checksum" at its end keeps it from being a twin.
+    mended = first_result.study.path("raw", whole).read_bytes() + b"0" * 8
+    first_result.study.path("raw", row["fcs"]).write_bytes(mended)
     jobs = first_result.study.run()
     assert {job for job in jobs if job.startswith(("check-unit", "gate"))} == {
         "check-unit subject.PT07",

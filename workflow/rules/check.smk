@@ -7,7 +7,7 @@ rule check_unit:
     output:
         LAYOUT.checked("{unit}"),
     log:
-        "logs/check/{unit}.log",
+        LAYOUT.log("check/{unit}"),
     params:
         settings=PLAN.settings_of("check"),
         tubes=lambda wildcards: PLAN.content_of(PLAN.units[wildcards.unit]),
@@ -22,7 +22,7 @@ rule inventory:
     output:
         LAYOUT.inventory,
     log:
-        "logs/inventory.log",
+        LAYOUT.log("inventory"),
     params:
         code=code_of("check"),
     shell:

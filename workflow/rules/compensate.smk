@@ -10,7 +10,7 @@ rule compensate:
         matrix=LAYOUT.matrix("{panel}", "{batch}"),
         quality=LAYOUT.matrix_quality("{panel}", "{batch}"),
     log:
-        "logs/compensate/{panel}.{batch}.log",
+        LAYOUT.log("compensate/{panel}.{batch}"),
     params:
         settings=lambda w: PLAN.settings_of("compensate", panel=w.panel),
         tubes=lambda w: PLAN.content_of(PLAN.tubes_for_matrix(w.panel, w.batch)),

@@ -8,7 +8,7 @@ rule count:
     output:
         LAYOUT.specimens,
     log:
-        "logs/count.log",
+        LAYOUT.log("count"),
     params:
         settings=PLAN.settings_of("count"),
         sheets=PLAN.sheets_of("count"),
@@ -25,7 +25,7 @@ rule dataset:
         LAYOUT.counts_parquet,
         LAYOUT.visit_wide,
     log:
-        "logs/dataset.log",
+        LAYOUT.log("dataset"),
     params:
         settings=PLAN.settings_of("dataset"),
         sheets=PLAN.sheets_of("dataset"),

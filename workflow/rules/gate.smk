@@ -7,7 +7,7 @@ rule read_gating:
     output:
         LAYOUT.strategy("{panel}"),
     log:
-        "logs/read_gating/{panel}.log",
+        LAYOUT.log("read_gating/{panel}"),
     params:
         settings=lambda w: PLAN.settings_of("read_gating", panel=w.panel),
         code=code_of("read_gating"),
@@ -26,7 +26,7 @@ rule gate:
         populations=LAYOUT.unit_populations("{panel}", "{unit}"),
         pictures=LAYOUT.unit_pictures("{panel}", "{unit}"),
     log:
-        "logs/gate/{panel}.{unit}.log",
+        LAYOUT.log("gate/{panel}.{unit}"),
     params:
         settings=lambda w: PLAN.settings_of("gate", panel=w.panel),
         tubes=lambda w: PLAN.content_of(gated(w)),
@@ -44,7 +44,7 @@ rule collect:
         LAYOUT.gates,
         LAYOUT.populations,
     log:
-        "logs/collect.log",
+        LAYOUT.log("collect"),
     params:
         code=code_of("collect"),
     shell:

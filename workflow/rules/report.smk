@@ -13,7 +13,7 @@ rule report:
     output:
         LAYOUT.report,
     log:
-        "logs/report.log",
+        LAYOUT.log("report"),
     params:
         settings=PLAN.settings_of("report"),
         sheets=PLAN.sheets_of("report"),

@@ -61,16 +61,23 @@ def check_tube(plan: Plan, tube: Tube) -> Row:
 
 
 def _of_file(report: FcsReport, panel: Panel, tube: Tube) -> list[Finding]:
-    """Findings of the pre-flight; a bad embedded matrix only rejects tubes that need it."""
+    """Findings of the pre-flight, as far as they matter for the panel.
+
+    A bad embedded matrix only rejects tubes that need it; names that say the events were compensated
+    are as they should be where the panel says so too.
+    """
     header = report.header
+    findings = list(report.findings)
+    if panel.compensation == "none":
+        findings = [finding for finding in findings if finding.code != "NAMES_SAY_COMPENSATED"]
     if header is None or (panel.compensation == "embedded" and tube.role in GATED):
-        return list(report.findings)
+        return findings
     beside = set(header.spillover_findings)
     return [
         replace(finding, outcome=Outcome.WARN)
         if finding in beside and finding.outcome is Outcome.REJECT
         else finding
-        for finding in report.findings
+        for finding in findings
     ]
 
 
@@ -169,8 +176,8 @@ def _has_no_matrix(header: FcsHeader) -> bool:
 
 def _sentence(finding: Finding) -> str:
     keyword = f" ({finding.keyword})" if finding.keyword else ""
-    remedy = f" Remedy: {finding.remedy}." if finding.remedy else ""
-    return f"{finding.code}{keyword}: {finding.message}.{remedy}".replace("..", ".")
+    remedy = f" Remedy: {finding.remedy.rstrip('.')}." if finding.remedy else ""
+    return f"{finding.code}{keyword}: {finding.message.rstrip('.')}.{remedy}"
 
 
 def _row(

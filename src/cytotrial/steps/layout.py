@@ -28,6 +28,9 @@ class Layout:
 
     results: Path
 
+    def log(self, name: str) -> Path:
+        return self.results / "logs" / f"{name}.log"
+
     @property
     def inventory(self) -> Path:
         return self.results / "check" / "inventory.csv"

@@ -11,7 +11,16 @@ from cytotrial.steps.check import tubes_in_words
 from cytotrial.steps.layout import Layout
 from cytotrial.steps.trial import load_trial
 
-SHOWN = (("TREGABS", "Treg cells/µL"), ("TH17ABS", "Th17 cells/µL"), ("TH17TREG", "Th17/Treg"))
+SHOWN = {
+    "TREGABS": "Treg cells/µL",
+    "TH17ABS": "Th17 cells/µL",
+    "TH17TREG": "Th17/Treg",
+    "TREGPCD4": "Treg % of CD4",
+    "TH17PCD4": "Th17 % of CD4",
+    "CD4ABS": "CD4 cells/µL",
+    "LYMABS": "lymphocytes/µL",
+}
+"""The parameters of a summary, the first three that are configured."""
 
 
 def summarise(config: Path) -> str:
@@ -21,18 +30,35 @@ def summarise(config: Path) -> str:
     counted = Counter(row["status"] for row in read_table(layout.inventory))
     rows = read_table(layout.counts)
     visits = [visit.visit for visit in sorted(trial.visits, key=lambda visit: visit.visit_num)]
-    codes = [(code, name) for code, name in SHOWN if code in trial.settings.parameters]
-    header = f"{'visit':<10}" + "".join(f"{f'median {name}':>24}" for _, name in codes)
+    codes = [code for code in SHOWN if code in trial.settings.parameters][:3]
+    header = f"{'visit':<10}" + "".join(f"{f'median {SHOWN[code]}':>24}" for code in codes)
     return "\n".join(
         [
             f"{trial.settings.study}: {len(trial.subjects)} subjects, {len(visits)} planned visits",
             tubes_in_words(counted),
-            header,
-            *(_line(visit, [code for code, _ in codes], rows) for visit in visits),
+            *_refused_matrices(layout),
+            *([header, *(_line(visit, codes, rows) for visit in visits)] if codes else []),
+            *_failed_values(rows),
             f"dataset  {layout.counts}",
             f"report   {layout.report}",
         ]
     )
+
+
+def _refused_matrices(layout: Layout) -> list[str]:
+    """A line for each spillover matrix that could not be made."""
+    files = sorted((layout.results / "compensation").glob("*.quality.csv"))
+    return [
+        f"no spillover matrix for {path.name.removesuffix('.quality.csv')}: {row['message']}"
+        for path in files
+        for row in read_table(path)
+        if row["flags"] == "REFUSED"
+    ]
+
+
+def _failed_values(rows: list[dict[str, str]]) -> list[str]:
+    failed = [row for row in rows if row["status"] == "FAIL"]
+    return [f"{len(failed)} values failed; the first: {failed[0]['flags']}"] if failed else []
 
 
 def _line(visit: str, codes: list[str], rows: list[dict[str, str]]) -> str:

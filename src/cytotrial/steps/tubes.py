@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 
 from cytotrial.terms import Channel, Finding, Outcome, Role, Tube
 
 STAINED_ALONE = {Role.SINGLE_STAIN, Role.UNSTAINED}
 
-NO_EFFECT_ON_NUMBERS = {"IDENTITY_IN_KEYWORDS", "COMPENSATION_FLAG", "FIL_UNSAFE"}
+NO_EFFECT_ON_NUMBERS = {"IDENTITY_IN_KEYWORDS", "COMPENSATION_FLAG", "FIL_UNSAFE", "VOLUME_IN_MICROLITRES"}
 """Codes of warnings about a file that leave its events as they are: they flag the tube, not its values."""
 
 
@@ -44,6 +46,10 @@ def channels_of_markers(
             found[marker] = hits[0].name
         else:
             findings.append(_no_single_channel(marker, names, hits, channels))
+    if any(finding.code == "MARKER_MISSING" for finding in findings):
+        last = findings[-1]
+        seen = ", ".join(_named(channel) for channel in channels)
+        findings[-1] = replace(last, message=f"{last.message} (the file has {seen})")
     return found, findings
 
 
@@ -62,18 +68,27 @@ def _no_single_channel(
             expected=f"one channel named {expected}"[:60],
             remedy=f"name the one $PnN that is meant under markers.{marker} of the panel",
         )
-    labels = [name for channel in channels for name in (channel.name, channel.label) if name]
-    near = [match for name in names for match in difflib.get_close_matches(name, labels, n=1)]
-    suggestion = f"; did you mean {near[0]}?" if near else ""
+    near = _nearest(names, [name for channel in channels for name in (channel.name, channel.label) if name])
+    suggestion = f"; did you mean {near}?" if near else ""
     return Finding(
         "MARKER_MISSING",
         Outcome.REJECT,
-        f"marker {marker} (looked for {expected}) is on no channel; the file has "
-        f"{', '.join(_named(channel) for channel in channels)}{suggestion}",
+        f"marker {marker} (looked for {expected}) is on no channel{suggestion}",
         keyword="$PnS",
         expected=expected[:60],
         remedy=f"add the channel's name under markers.{marker}, or correct the panel of this row",
     )
+
+
+def _nearest(names: Sequence[str], labels: Sequence[str]) -> str:
+    """A label that holds a name as a word of its own, as in `APC-Cy7 CD4`, or is spelt nearly like it."""
+    for name in names:
+        word = re.compile(rf"(?<![A-Za-z0-9]){re.escape(name)}(?![A-Za-z0-9])", re.IGNORECASE)
+        if holding := [label for label in labels if word.search(label)]:
+            return holding[0]
+        if spelt := difflib.get_close_matches(name, labels, n=1):
+            return spelt[0]
+    return ""
 
 
 def _named(channel: Channel) -> str:
