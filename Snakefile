@@ -25,3 +25,4 @@ rule all:
         LAYOUT.visit_wide,
         LAYOUT.report,
         [LAYOUT.matrix(panel, batch) for panel, batch in PLAN.matrices],
+        [LAYOUT.matrix_quality(panel, batch) for panel, batch in PLAN.matrices],

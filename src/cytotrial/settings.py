@@ -23,6 +23,13 @@ Identifier = Annotated[
     str,
     Field(pattern=r"^[A-Za-z0-9]([A-Za-z0-9._-]{0,62}[A-Za-z0-9])?$", description="An id as in the sheets."),
 ]
+PanelName = Annotated[
+    str,
+    Field(
+        pattern=r"^[A-Za-z0-9]([A-Za-z0-9_-]{0,62}[A-Za-z0-9])?$",
+        description="As an id of the sheets, but without dots: results are named <panel>.<batch>.",
+    ),
+]
 ParameterCode = Literal["LYMABS", "CD4ABS", "TREGABS", "TH17ABS", "TREGPCD4", "TH17PCD4", "TH17TREG"]
 
 
@@ -124,6 +131,11 @@ class CrossTube(Model):
     kind: Literal["cross_tube"]
     percent: ParameterCode = Field(description="The parameter (kind percent) that is multiplied.")
     count: ParameterCode = Field(description="The parameter (kind absolute) it is multiplied with.")
+    same_population: bool = Field(
+        False,
+        description="Say true if the percentage's parent and the counted population are the same cells "
+        "though their names differ between the two gatings; else differing names are refused.",
+    )
 
 
 class Ratio(Model):
@@ -180,7 +192,7 @@ class Settings(Model):
     fcs_dir: RelativePath = Field(description="Folder of the FCS files; nothing outside it is opened.")
     results: RelativePath = Field("results", description="Folder of everything that is written.")
     sheets: Sheets
-    panels: dict[Identifier, Panel] = Field(min_length=1, max_length=50)
+    panels: dict[PanelName, Panel] = Field(min_length=1, max_length=50)
     counts: Counts = Field(default_factory=lambda: Counts.model_validate({}))
     parameters: dict[ParameterCode, Parameter] = Field(default_factory=dict)
     quality: Quality = Field(default_factory=lambda: Quality.model_validate({}))
@@ -229,6 +241,19 @@ def _unknown_parameters(settings: Settings) -> Iterator[str]:
             elif other.kind not in kinds:
                 expected = " or ".join(kinds)
                 yield f"parameters.{code}.{key}: '{name}' is of kind {other.kind}, expected {expected}"
+        yield from _unlike_parents(settings, code, parameter)
+
+
+def _unlike_parents(settings: Settings, code: str, parameter: Any) -> Iterator[str]:
+    """A percentage of one population times the count of another is no count."""
+    if not isinstance(parameter, CrossTube) or parameter.same_population:
+        return
+    percent, count = settings.parameters.get(parameter.percent), settings.parameters.get(parameter.count)
+    if isinstance(percent, Percent) and isinstance(count, Absolute) and percent.of != count.population:
+        yield (
+            f"parameters.{code}: {parameter.percent} is a percentage of '{percent.of}', but "
+            f"{parameter.count} counts '{count.population}'; if these are the same cells, say same_population: true"
+        )
 
 
 def load_settings(plain: Mapping[str, Any], *, where: str) -> Settings:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from cytotrial.science.endpoints import Candidate, answering, study_day, visit_of_day
-from cytotrial.terms import Status, Visit
+from cytotrial.terms import Visit
 
 VISITS = (
     Visit("W00", 0, 1, None, 1, baseline=True),
@@ -26,17 +26,22 @@ def test_windows_hold_both_their_ends():
 
 
 def test_a_draw_that_failed_does_not_answer_though_it_was_nearer():
-    near = Candidate("a", Status.FAIL, 43)
-    far = Candidate("b", Status.WARN, 60)
+    near = Candidate("a", n_values=0, n_failed=7, day=43)
+    far = Candidate("b", n_values=7, n_failed=0, day=60)
     assert answering([near, far], target_day=43) is far
 
 
 def test_the_draw_nearest_to_the_target_day_answers():
-    early, near = Candidate("a", Status.OK, 20), Candidate("b", Status.OK, 45)
+    early, near = Candidate("a", 7, 0, 20), Candidate("b", 7, 0, 45)
     assert answering([early, near], target_day=43) is near
 
 
+def test_a_draw_with_more_values_answers_before_a_nearer_one():
+    whole, near = Candidate("a", 7, 0, 50), Candidate("b", 5, 2, 43)
+    assert answering([whole, near], target_day=43) is whole
+
+
 def test_of_two_equally_near_draws_the_later_answers():
-    before = Candidate("a", Status.OK, 41, "2024-04-10")
-    after = Candidate("b", Status.OK, 45, "2024-04-14")
+    before = Candidate("a", 7, 0, 41, "2024-04-10")
+    after = Candidate("b", 7, 0, 45, "2024-04-14")
     assert answering([after, before], target_day=43) is after

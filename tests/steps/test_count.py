@@ -40,11 +40,15 @@ def tube(sample_id: str, panel: str, role: Role = Role.SAMPLE) -> Tube:
     )  # fmt: skip
 
 
-def populations(**events: int | None) -> dict[str, dict[str, str]]:
+PARENTS = {"Treg": "CD4+", "Tregs": "CD4+", "Th17": "CD4+", "CD4+": "root", "CD8+": "root"}
+
+
+def populations(flags: str = "", **events: int | None) -> dict[str, dict[str, str]]:
     return {
         name: {
             "events": "" if number is None else str(number),
-            "flags": "",
+            "parent": PARENTS.get(name, "root"),
+            "flags": flags,
             "reason": "no valley" if number is None else "",
             "gating_version": "1.0.0",
         }
@@ -61,7 +65,7 @@ def draw(**changes: dict[str, dict[str, str]]) -> Draw:
         "s": populations(**{"CD4+": 20_000, "Th17": 240}),
         "u": populations(**{"CD4+": 20_000, "Th17": 17}),
     } | changes
-    inventory = {t.sample_id: {"status": "ok", "code": "", "message": ""} for t in tubes}
+    inventory = {t.sample_id: {"status": "ok", "code": "", "message": "", "acquired": ""} for t in tubes}
     return Draw(tubes, gated, inventory)
 
 
@@ -84,7 +88,10 @@ def test_the_ratio_has_no_term_for_the_cd4_count_that_both_share():
 
 def test_a_rejected_treg_tube_leaves_cd4_and_th17_as_they_were():
     whole = draw()
-    inventory = {**whole.inventory, "r": {"status": "reject", "code": "TRUNCATED", "message": "cut"}}
+    inventory = {
+        **whole.inventory,
+        "r": {"status": "reject", "code": "TRUNCATED", "message": "cut", "acquired": ""},
+    }
     result = values_of(replace(whole, inventory=inventory), SETTINGS.parameters, SETTINGS.counts)
     for code in ("TREGPCD4", "TREGABS", "TH17TREG"):
         assert result[code].count is None
@@ -159,8 +166,79 @@ def test_of_two_tubes_of_one_kind_the_usable_one_answers_and_is_flagged():
         whole,
         tubes=(*whole.tubes, repeat),
         populations={**whole.populations, "r2": populations(**{"CD4+": 1000, "Treg": 100})},
-        inventory={**whole.inventory, "r2": {"status": "ok", "code": "", "message": ""}},
+        inventory={**whole.inventory, "r2": {"status": "ok", "code": "", "message": "", "acquired": ""}},
     )
     result = values_of(both, SETTINGS.parameters, SETTINGS.counts)["TREGPCD4"]
     assert result.count.value == pytest.approx(10.0)
     assert "REPEAT_TUBES:2" in result.flags
+
+
+def test_a_repeat_that_gives_no_count_does_not_hide_the_tube_that_does():
+    whole = draw()
+    repeat = tube("z", "treg")
+    both = replace(
+        whole,
+        tubes=(*whole.tubes, repeat),
+        populations={**whole.populations, "z": populations(**{"CD4+": 1000, "Treg": None})},
+        inventory={**whole.inventory, "z": {**whole.inventory["r"], "acquired": "2024-01-02T10:00:00"}},
+    )
+    result = values_of(both, SETTINGS.parameters, SETTINGS.counts)["TREGPCD4"]
+    assert result.count.value == pytest.approx(2.535)
+    assert result.tubes == ("r",)
+
+
+def test_of_two_good_repeats_the_one_acquired_last_answers():
+    whole = draw()
+    later = {**whole.inventory["r"], "acquired": "2024-01-01T12:00:00"}
+    earlier = {**whole.inventory["r"], "acquired": "2024-01-01T11:00:00"}
+    both = replace(
+        whole,
+        tubes=(*whole.tubes, tube("z", "treg")),
+        populations={**whole.populations, "z": populations(**{"CD4+": 1000, "Treg": 100})},
+        inventory={**whole.inventory, "r": later, "z": earlier},
+    )
+    assert values_of(both, SETTINGS.parameters, SETTINGS.counts)["TREGPCD4"].tubes == ("r",)
+
+
+def test_flags_of_the_unstimulated_tube_reach_the_net_value():
+    result = values_of(
+        draw(u=populations("FEW_EVENTS:300", **{"CD4+": 200, "Th17": 0})),
+        SETTINGS.parameters,
+        SETTINGS.counts,
+    )["TH17PCD4"]
+    assert result.flags == ("UNSTIMULATED_FEW_EVENTS:300",)
+    assert result.status is Status.WARN
+
+
+def test_flags_of_a_gate_reach_the_count_and_the_ratio():
+    result = values_of(
+        draw(r=populations("GATE_FALLBACK:CD4+", **{"CD4+": 20_000, "Treg": 507})),
+        SETTINGS.parameters,
+        SETTINGS.counts,
+    )
+    for code in ("TREGPCD4", "TREGABS", "TH17TREG"):
+        assert "GATE_FALLBACK:CD4+" in result[code].flags
+        assert result[code].status is Status.WARN
+
+
+def test_a_percentage_of_what_is_no_ancestor_is_refused():
+    wrong = SETTINGS.model_dump()["parameters"]
+    wrong["TREGPCD4"]["of"] = "CD8+"
+    wrong["TREGABS"]["same_population"] = True
+    settings = Settings.model_validate({**SETTINGS.model_dump(), "parameters": wrong})
+    result = values_of(
+        draw(r=populations(**{"CD4+": 20_000, "CD8+": 9000, "Treg": 507})),
+        settings.parameters,
+        settings.counts,
+    )["TREGPCD4"]
+    assert result.status is Status.FAIL
+    assert "'CD8+' is no ancestor of 'Treg'" in result.flags[0]
+
+
+def test_a_ratio_to_nothing_fails_and_says_why():
+    counts = SETTINGS.counts.model_copy(update={"lod_events": 0, "lloq_events": 0})
+    result = values_of(draw(r=populations(**{"CD4+": 20_000, "Treg": 0})), SETTINGS.parameters, counts)[
+        "TH17TREG"
+    ]
+    assert (result.count, result.status) == (None, Status.FAIL)
+    assert any("the ratio is undefined" in flag for flag in result.flags)

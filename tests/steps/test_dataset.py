@@ -18,9 +18,12 @@ def specimen(name: str, visit: str, collected: str, value: str, status: str = "O
     }  # fmt: skip
 
 
-def rows(*specimens: dict[str, str]) -> list[dict[str, object]]:
-    draws = dataset._by_visit(specimens)
-    return [dict(row) for row in dataset._rows_of(SUBJECT, VISITS, ["TREGABS"], draws, study="T")]
+def chosen(*specimens: dict[str, str]) -> list[dataset.ChosenDraw]:
+    return list(dataset._chosen_draws(SUBJECT, VISITS, dataset._by_visit(specimens)))
+
+
+def rows(*specimens: dict[str, str], parameters: tuple[str, ...] = ("TREGABS",)) -> list[dict[str, object]]:
+    return [dict(row) for entry in chosen(*specimens) for row in dataset._rows(entry, parameters, study="T")]
 
 
 def test_a_planned_visit_without_any_row_in_the_sheet_keeps_its_row_and_says_so():
@@ -36,14 +39,37 @@ def test_of_two_draws_of_a_visit_one_answers_and_the_number_is_told():
     # Day 43 is the target: 12 February is day 43, 20 January day 20.
     early = specimen("a", "W06", "2024-01-20", "10")
     near = specimen("b", "W06", "2024-02-12", "12")
-    chosen = rows(early, near)[1]
-    assert (chosen["specimen"], chosen["study_day"], chosen["flags"]) == ("b", 43, "DRAWS:2")
+    answer = rows(early, near)[1]
+    assert (answer["specimen"], answer["study_day"], answer["flags"]) == ("b", 43, "DRAWS:2")
+    assert answer["status"] == "WARN"
 
 
 def test_a_failed_draw_does_not_answer_if_there_is_another():
     early = specimen("a", "W06", "2024-01-20", "10")
     near = specimen("b", "W06", "2024-02-12", "", "FAIL")
     assert rows(early, near)[1]["specimen"] == "a"
+
+
+def test_one_draw_answers_for_all_parameters_of_a_visit_and_days_are_not_mixed():
+    whole = [
+        {**specimen("a", "W06", "2024-01-20", value), "parameter": code}
+        for code, value in (("CD4ABS", "400"), ("TREGABS", "10"))
+    ]
+    part = [
+        {**specimen("b", "W06", "2024-02-12", value, status), "parameter": code}
+        for code, value, status in (("CD4ABS", "500", "OK"), ("TREGABS", "", "NOT_DONE"))
+    ]
+    answer = rows(*whole, *part, parameters=("CD4ABS", "TREGABS"))[2:]
+    assert [(row["parameter"], row["value"], row["specimen"]) for row in answer] == [
+        ("CD4ABS", "400", "a"),
+        ("TREGABS", "10", "a"),
+    ]
+
+
+def test_a_draw_outside_the_window_of_its_visit_is_flagged():
+    # 13 March 2024 is day 73; the window of W00 ends on day 1.
+    answer = rows(specimen("a", "W00", "2024-03-13", "13"))[0]
+    assert (answer["flags"], answer["status"]) == ("OUT_OF_WINDOW:day 73", "WARN")
 
 
 def test_every_unscheduled_draw_has_its_own_row_after_the_visits():
@@ -62,15 +88,26 @@ def test_a_clinical_value_goes_to_the_visit_whose_window_holds_it_nearest_to_the
         ClinicalValue("S1", "SLEDAI", "2024-02-11", 8.0, "points"),
         ClinicalValue("S1", "SLEDAI", "2024-01-01", 14.0, "points"),
     ]
-    by_visit = dataset._clinical_by_visit(values, VISITS, {"S1": "2024-01-01"})
+    by_visit = dataset._clinical_by_visit(values, VISITS, [SUBJECT])
     assert by_visit == {("S1", "W00", "SLEDAI"): 14.0, ("S1", "W06", "SLEDAI"): 8.0}
 
 
-def test_one_row_for_each_subject_and_visit_with_a_column_for_each_parameter_and_test():
-    counts = rows(specimen("a", "W00", "2024-01-01", "13"))
-    clinical = [ClinicalValue("S1", "anti-dsDNA", "2024-01-01", 310.0, "IU/mL")]
-    wide = dataset._wide(counts, VISITS, [SUBJECT], ["TREGABS"], clinical)
-    assert [(row["visit"], row["TREGABS"], row["ANTI_DSDNA"]) for row in wide] == [
-        ("W00", 13.0, 310.0),
-        ("W06", None, None),
+def test_spellings_of_one_test_share_a_column_and_lose_no_value():
+    values = [
+        ClinicalValue("S1", "anti-dsDNA", "2024-01-01", 310.0, "IU/mL"),
+        ClinicalValue("S1", "ANTI DSDNA", "2024-02-12", 220.0, "IU/mL"),
     ]
+    by_visit = dataset._clinical_by_visit(values, VISITS, [SUBJECT])
+    assert by_visit == {("S1", "W00", "ANTI_DSDNA"): 310.0, ("S1", "W06", "ANTI_DSDNA"): 220.0}
+
+
+def test_one_row_for_each_subject_and_visit_though_no_parameter_is_configured():
+    clinical = {("S1", "W00", "SLEDAI"): 14.0}
+    wide = [dataset._wide_row(entry, (), ("SLEDAI",), clinical, study="T") for entry in chosen()]
+    assert [(row["visit"], row["SLEDAI"]) for row in wide] == [("W00", 14.0), ("W06", None)]
+
+
+def test_the_wide_row_holds_the_values_of_the_draw_that_answers():
+    entry = chosen(specimen("a", "W00", "2024-01-01", "13"))[0]
+    row = dataset._wide_row(entry, ("TREGABS", "CD4ABS"), (), {}, study="T")
+    assert (row["TREGABS"], row["CD4ABS"], row["specimen"], row["study_day"]) == (13.0, None, "a", 1)

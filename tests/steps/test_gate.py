@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from cytotrial.demo import write_demo
+from cytotrial.errors import TemplateError
 from cytotrial.files.tables import read_table
 from cytotrial.steps.check import check_unit
 from cytotrial.steps.compensate import compensate_batch
@@ -26,6 +27,7 @@ populations:
     parent: CD4+
     channels: [FOXP3]
     find: {finder: control_quantile, quantile: 0.99, control: {role: fmo, marker: FOXP3}}
+  - {name: Treg, parent: FOXP3+, channels: [CD25], gate: {low: 0.4}}
 """
 
 
@@ -156,3 +158,41 @@ def test_an_edited_matrix_can_be_handed_back(here: Path):
     _, _, after = gated(panel="treg")
     same = [row for row in before if row["batch"] == batch]
     assert same == [row for row in after if row["batch"] == batch]
+
+
+def test_a_population_that_the_parameters_name_and_the_template_lacks_is_refused_before_gating(here: Path):
+    template = Path("config/gating/treg.yaml")
+    template.write_text(FMO_TEMPLATE.replace("name: Treg", "name: Tregs"), encoding="utf-8")
+    with pytest.raises(
+        TemplateError, match="population 'Treg', which the parameters name.*did you mean 'Tregs'"
+    ):
+        compile_gating(Path("config/config.yaml"), panel="treg")
+
+
+def test_a_control_of_a_marker_that_the_panel_lacks_is_refused_before_gating(here: Path):
+    template = Path("config/gating/treg.yaml")
+    template.write_text(FMO_TEMPLATE.replace("marker: FOXP3}}", "marker: FoxP3}}"), encoding="utf-8")
+    with pytest.raises(
+        TemplateError, match="control marker 'FoxP3' is not in the panel; did you mean 'FOXP3'"
+    ):
+        compile_gating(Path("config/config.yaml"), panel="treg")
+
+
+def test_a_matrix_that_lacks_a_dye_of_the_panel_fails_the_tube_and_is_not_gated_uncompensated(here: Path):
+    plan, _, _ = gated(panel="treg")
+    batch = plan.tubes_to_gate("treg", "subject.S001")[0].batch
+    lines = plan.layout.matrix("treg", batch).read_text(encoding="utf-8").splitlines()
+    table = [line.split(",") for line in lines if not line.startswith("#")]
+    column = table[0].index("PE-A")
+    cut = [row[:column] + row[column + 1 :] for row in table if row[0] != "PE-A"]
+    Path("mine.csv").write_text("\n".join(",".join(row) for row in cut) + "\n", encoding="utf-8")
+    config = Path("config/config.yaml")
+    edited = config.read_text(encoding="utf-8").replace(
+        "compensation: controls\n    gating: config/gating/treg.yaml",
+        "compensation: mine.csv\n    gating: config/gating/treg.yaml",
+    )
+    config.write_text(edited, encoding="utf-8")
+    _, _, populations = gated(panel="treg")
+    rows = [tube["Treg"] for tube in by_tube(populations).values() if tube["Treg"]["status"] != "NOT_DONE"]
+    assert {row["status"] for row in rows} == {"FAIL"}
+    assert all("NOT_IN_MATRIX" in row["reason"] and "CD25 (PE-A)" in row["reason"] for row in rows)

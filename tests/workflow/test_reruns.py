@@ -108,3 +108,12 @@ def test_a_file_that_was_only_touched_reruns_nothing(settled: Study):
     for path in settled.path("resources", "demo", "fcs").rglob("*.fcs"):
         os.utime(path)
     assert settled.run() == []
+
+
+def test_a_gating_file_replaced_by_another_with_an_old_time_stamp_is_noticed(settled: Study):
+    path = settled.path("config", "gating", "th17.yaml")
+    before = path.stat()
+    settled.edit("config/gating/th17.yaml", "offset: 0.146", "offset: 0.147")
+    os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns - 10**15))
+    jobs = settled.run()
+    assert {job.split()[1] for job in jobs if job.startswith("gate ")} == {"th17"}

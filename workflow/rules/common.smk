@@ -2,6 +2,7 @@
 # result depends on is in its inputs and in three params: its slice of the settings, the
 # content of its tubes (sheet rows and file bytes), and the code that computes it.
 
+import re
 from pathlib import Path
 
 from snakemake.exceptions import WorkflowError
@@ -33,7 +34,7 @@ container: "docker://python:3.12-slim"
 
 
 wildcard_constraints:
-    panel="|".join(sorted(PLAN.trial.settings.panels)),
+    panel="|".join(re.escape(panel) for panel in sorted(PLAN.trial.settings.panels)),
     batch=r"[A-Za-z0-9][A-Za-z0-9._-]*",
     unit=r"(subject|shard|batch)\.[A-Za-z0-9][A-Za-z0-9._-]*",
 

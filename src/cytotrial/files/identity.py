@@ -18,13 +18,13 @@ from cytotrial.files.fcs import FcsHeader, escape, inspect_fcs
 from cytotrial.files.fcs.findings import Notes
 from cytotrial.files.fcs.header import HEADER_BYTES, parse_header
 from cytotrial.files.fcs.opening import NotOpenedError, OpenedFile, open_regular
-from cytotrial.files.fcs.privacy import CODE_LIKE, NAME_LIKE, PERSON, PLACEHOLDERS
+from cytotrial.files.fcs.privacy import CODE_LIKE, NAME_LIKE, PERSON, PLACEHOLDERS, is_identifying
 from cytotrial.files.fcs.segments import check_analysis, supplemental_text
 from cytotrial.files.fcs.text import Keywords, parse_text
 from cytotrial.terms import Outcome
 
 KEPT = re.compile(
-    r"\$(TOT|PAR|MODE|DATATYPE|BYTEORD|NEXTDATA|(BEGIN|END)(DATA|STEXT|ANALYSIS)|UNICODE|CYT|CYTSN|SYS|DATE|BTIM|ETIM"
+    r"\$(TOT|PAR|MODE|DATATYPE|BYTEORD|NEXTDATA|(BEGIN|END)(DATA|STEXT|ANALYSIS)|UNICODE|CYT|CYTSN|DATE|BTIM|ETIM"
     r"|BEGINDATETIME|ENDDATETIME|TIMESTEP|TR|VOL|ABRT|LOST|CSMODE|CSVBITS|COMP|SPILL|SPILLOVER|GATE|GATING|PKN?[0-9]+"
     r"|[PGR][1-9][0-9]*[A-Z]{1,12}|DFC[0-9]+TO[0-9]+)"
     r"|SPILL|SPILLOVER|CREATOR|THRESHOLD|TIMETICKS|FSC ASF|WINDOW EXTENSION|APPLY COMPENSATION|AUTOBS"
@@ -54,7 +54,7 @@ _BLANK = b" \0\t\r\n"
 class Blanked:
     """What was overwritten in a copy.
 
-    keywords : names of the keywords whose values were overwritten
+    keywords : names of the keywords whose values were overwritten; of those that no list knows, the number
     segments : what else was overwritten, such as `ANALYSIS`
     remaining : keywords that stay and yet hold a part of an overwritten person's name
     """
@@ -112,7 +112,8 @@ def _holds_a_name(text: str) -> bool:
 def copy_without_identity(src: Path, dst: Path, *, root: Path | None = None) -> Blanked:
     """Copy an FCS file with everything overwritten that could name a person; events stay as they are.
 
-    Values are overwritten with `X` at the same length, so that every offset stays true. Segments
+    Values are overwritten with `X` at the same length, so that every offset stays true; so are names of
+    keywords that no list knows, as they may be values that a stray delimiter cut in two. Segments
     other than TEXT and DATA, and bytes that belong to no segment, are blanked.
 
     Parameters
@@ -149,8 +150,10 @@ def copy_without_identity(src: Path, dst: Path, *, root: Path | None = None) -> 
     finally:
         temporary.unlink(missing_ok=True)
     values = {key: value for text in texts for key, value in text.values.items()}
-    blanked = tuple(sorted(key for key, value in values.items() if value.strip() and not KEPT.fullmatch(key)))
-    return Blanked(tuple(map(escape, blanked)), segments, _remaining(values))
+    blanked = sorted(key for key, value in values.items() if value.strip() and not KEPT.fullmatch(key))
+    known = [escape(key) for key in blanked if _is_known(key)]
+    others = [f"{len(blanked) - len(known)} others"] if len(blanked) > len(known) else []
+    return Blanked((*known, *others), segments, _remaining(values))
 
 
 def _plan(
@@ -210,20 +213,32 @@ def _masked(raw: bytes, parts: list[bytes]) -> bytes | None:
         body = delimiter.join([b"", *written])
         if raw.startswith(body) and not raw[len(body) :].strip(_BLANK + delimiter):
             masked = [
-                value if number % 2 == 0 or _stays(parts[number - 1]) else _filled(value)
-                for number, value in enumerate(written)
+                token
+                if _stays(parts[number - number % 2], is_name=number % 2 == 0)
+                else _filled(token, number)
+                for number, token in enumerate(written)
             ]
             return delimiter.join([b"", *masked]) + raw[len(body) :]
     return None
 
 
-def _stays(keyword: bytes) -> bool:
-    return KEPT.fullmatch(keyword.decode("latin-1").strip().upper()) is not None
+def _stays(keyword: bytes, *, is_name: bool) -> bool:
+    """Whether a keyword's name, or else its value, is left as it is."""
+    name = keyword.decode("latin-1").strip().upper()
+    return KEPT.fullmatch(name) is not None or (is_name and _is_known(name))
 
 
-def _filled(value: bytes) -> bytes:
-    """The value overwritten at the same length; a blank value stays blank."""
-    return value if not value.strip(_BLANK) else FILLER * len(value)
+def _is_known(name: str) -> bool:
+    """Whether this is the name of a keyword for certain, and not a value that a stray delimiter cut off."""
+    return name.startswith("$") or KEPT.fullmatch(name) is not None or is_identifying(name)
+
+
+def _filled(token: bytes, number: int) -> bytes:
+    """The name (of even number) or value overwritten at the same length; blanks stay, names stay distinct."""
+    if not token.strip(_BLANK):
+        return token
+    end = b"" if number % 2 else str(number).encode()
+    return FILLER * (len(token) - len(end)) + end if len(end) < len(token) else FILLER * len(token)
 
 
 def _empty_segment(n_bytes: int) -> bytes:

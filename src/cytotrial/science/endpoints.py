@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import date
 
-from cytotrial.terms import Status, Visit
+from cytotrial.terms import Visit
 
 UNSCHEDULED = "UNSCHEDULED"
 
@@ -44,25 +45,34 @@ def visit_of_day(day: int | None, visits: Iterable[Visit]) -> Visit | None:
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """One draw that could answer for a visit."""
+    """One draw that could answer for a visit: its day, and how many of its parameters have a value."""
 
     specimen: str
-    status: Status
+    n_values: int
+    n_failed: int
     day: int | None
     collected: str = ""
 
 
 def answering(candidates: Sequence[Candidate], *, target_day: int) -> Candidate:
-    """The draw that answers for a visit, if there are several.
+    """The draw that answers for a visit, for all its parameters, if there are several.
 
-    In this order: a value there rather than none, quality not failed, nearest to the target
-    day, the later one, the last in the order of specimen ids.
+    In this order: most parameters with a value, fewest that failed, nearest to the target day, the
+    later one, the last in the order of specimen ids. One draw answers for the whole visit: counts
+    of different days are not mixed.
     """
 
-    def rank(candidate: Candidate) -> tuple[int, int, str, str]:
-        worth = {Status.OK: 0, Status.WARN: 0, Status.FAIL: 1, Status.NOT_DONE: 2}[candidate.status]
+    def rank(candidate: Candidate) -> tuple[int, int, int]:
         distance = abs(candidate.day - target_day) if candidate.day is not None else 10**6
-        return worth, distance, candidate.collected, candidate.specimen
+        return -candidate.n_values, candidate.n_failed, distance
 
-    best = min(rank(candidate)[:2] for candidate in candidates)
-    return max((c for c in candidates if rank(c)[:2] == best), key=lambda c: rank(c)[2:])
+    best = min(rank(candidate) for candidate in candidates)
+    return max(
+        (candidate for candidate in candidates if rank(candidate) == best),
+        key=lambda candidate: (candidate.collected, candidate.specimen),
+    )
+
+
+def column_of(test: str) -> str:
+    """A clinical test as a column name: upper case, letters, digits and underscores."""
+    return re.sub(r"[^A-Z0-9]+", "_", test.upper()).strip("_")

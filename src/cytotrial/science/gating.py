@@ -28,6 +28,7 @@ from cytotrial.terms import (
 )
 
 FALLBACK = "GATE_FALLBACK"
+NOT_FROM_SAMPLE = "GATE_NOT_FROM_SAMPLE"
 
 ControlKey = tuple[str, str]
 """Role and marker of a control: ("fmo", "FOXP3"), ("unstimulated", "")."""
@@ -95,13 +96,14 @@ def gate_tube(
     controls : mapping of (role, marker) to gated control tubes
         Of the same draw or batch; `gate_control` prepares them.
     borrowed : mapping of population to placed gate, optional
-        Gates of the draw's sample tube, for populations that are marked `from_sample`.
+        For a control of a draw: the gates of the draw's sample tube, which it gets for populations
+        that are marked `from_sample`. One that is not among them is placed anew and flagged.
 
     Returns
     -------
     GatedTube
     """
-    return _gate(strategy.populations, tube, controls=controls, borrowed=borrowed or {})
+    return _gate(strategy.populations, tube, controls=controls, borrowed=borrowed)
 
 
 def gate_control(strategy: GatingStrategy, tube: StainedTube) -> GatedTube:
@@ -109,7 +111,7 @@ def gate_control(strategy: GatingStrategy, tube: StainedTube) -> GatedTube:
     free = [
         population for population in strategy.populations if not (population.find and population.find.control)
     ]
-    return _gate(free, tube, controls={}, borrowed={})
+    return _gate(free, tube, controls={}, borrowed=None)
 
 
 def _gate(
@@ -117,7 +119,7 @@ def _gate(
     tube: StainedTube,
     *,
     controls: Mapping[ControlKey, Sequence[GatedTube]],
-    borrowed: Mapping[str, PlacedGate],
+    borrowed: Mapping[str, PlacedGate] | None,
 ) -> GatedTube:
     placed: list[PlacedGate] = []
     masks: dict[str, BoolArray] = {ROOT: tube.keep}
@@ -139,13 +141,26 @@ def _place(
     missing: Mapping[str, str],
     *,
     controls: Mapping[ControlKey, Sequence[GatedTube]],
-    borrowed: Mapping[str, PlacedGate],
+    borrowed: Mapping[str, PlacedGate] | None,
 ) -> PlacedGate:
     for needed in (population.parent, *(operands(population.gate) if population.gate else ())):
         if needed not in masks:
-            raise GateError(f"population {needed} is not there: {missing.get(needed, 'it was not gated')}")
-    if population.from_sample and population.name in borrowed:
+            raise GateError(missing.get(needed, f"population {needed} was not gated."))
+    if population.from_sample and borrowed is not None and population.name in borrowed:
         return borrowed[population.name]
+    gate = _own_gate(population, tube, masks, controls)
+    if population.from_sample and borrowed is not None:
+        return replace(gate, flags=(*gate.flags, NOT_FROM_SAMPLE))
+    return gate
+
+
+def _own_gate(
+    population: Population,
+    tube: StainedTube,
+    masks: Mapping[str, BoolArray],
+    controls: Mapping[ControlKey, Sequence[GatedTube]],
+) -> PlacedGate:
+    """The gate of a population on this tube: fixed by the template, or found."""
     if population.find is None:
         assert population.gate is not None
         return PlacedGate(population.name, population.parent, on_channels(population.gate, tube.channels))
@@ -237,20 +252,25 @@ def on_channels(gate: Gate, channels: Mapping[str, str]) -> Gate:
 
 
 def count_populations(strategy: GatingStrategy, gated: GatedTube) -> tuple[PopulationCount, ...]:
-    """Events and parent events of every population, root first, in the strategy's order."""
-    flags = {gate.population: gate.flags for gate in gated.placed}
+    """Events and parent events of every population, root first, in the strategy's order.
+
+    The flags of a gate go with everything that rests on it: a population carries those of its own
+    gate, of its ancestors' and of the populations that a boolean gate joins, each with the name of
+    the gate, such as `GATE_FALLBACK:CD4+`.
+    """
+    gates = {gate.population: gate for gate in gated.placed}
+    carried: dict[str, tuple[str, ...]] = {ROOT: ()}
     rows = [PopulationCount(ROOT, "", gated.events_of(ROOT), None)]
     for population in strategy.populations:
-        if population.name in gated.masks:
-            events, parent_events = gated.events_of(population.name), gated.events_of(population.parent)
-            rows.append(
-                PopulationCount(
-                    population.name, population.parent, events, parent_events, flags[population.name]
-                )
-            )
-        else:
-            reason = gated.missing.get(population.name, "it was not gated")
-            rows.append(
-                PopulationCount(population.name, population.parent, None, None, ("GATE_MISSING",), reason)
-            )
+        name, parent = population.name, population.parent
+        if name not in gates:
+            reason = gated.missing.get(name, "it was not gated")
+            rows.append(PopulationCount(name, parent, None, None, ("GATE_MISSING",), reason))
+            continue
+        above = [flag for other in (parent, *operands(gates[name].gate)) for flag in carried[other]]
+        own = [f"{flag}:{name}" for flag in gates[name].flags]
+        carried[name] = tuple(dict.fromkeys([*above, *own]))
+        rows.append(
+            PopulationCount(name, parent, gated.events_of(name), gated.events_of(parent), carried[name])
+        )
     return tuple(rows)

@@ -23,6 +23,9 @@ STEPS = {
 }
 """Rule → the module of its step."""
 
+RESOURCES = {"report": PACKAGE.parents[1] / "resources" / "report"}
+"""Rule → folder of the page templates that it fills."""
+
 PLUMBING = {"steps/plan.py", "steps/layout.py", "steps/trial.py", "steps/code.py"}
 """Says which jobs there are and hands them their data, which has digests of its own."""
 
@@ -33,6 +36,8 @@ def code_of(rule: str, *, package: Path = PACKAGE) -> str:
     for name in sorted(modules_of(STEPS[rule], package=package)):
         content.update(name.encode())
         content.update((package / name).read_bytes())
+    for page in sorted(RESOURCES[rule].glob("*")) if rule in RESOURCES else []:
+        content.update(page.read_bytes())
     return content.hexdigest()[:16]
 
 

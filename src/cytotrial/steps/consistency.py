@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 from cytotrial.files.sheets import UNSCHEDULED, BloodCount, ClinicalValue, Dose, SheetProblem, SheetResult
 from cytotrial.files.sheets.problems import shown, suggestion
-from cytotrial.science.endpoints import study_day
-from cytotrial.settings import Absolute, CrossTube, Percent, Settings
+from cytotrial.science.endpoints import column_of, study_day
+from cytotrial.settings import Absolute, CrossTube, ParameterCode, Percent, Settings
 from cytotrial.terms import Role, Subject, Tube, Visit
 
 COMPENSATION_WORDS = ("controls", "embedded", "none")
@@ -68,6 +68,7 @@ def unusable_settings(settings: Settings, read: SheetsRead) -> Iterator[str]:
     yield from _missing_paths(settings)
     yield from _folders(settings)
     yield from _unknown_profiles(settings, read)
+    yield from _names_taken(read)
 
 
 def _missing_paths(settings: Settings) -> Iterator[str]:
@@ -229,3 +230,14 @@ def _holds_rows(table: Path) -> bool:
     """Whether a table has more than its header."""
     lines = table.read_text(encoding="utf-8", errors="replace").splitlines()
     return len([line for line in lines if line.strip()]) > 1
+
+
+def _names_taken(read: SheetsRead) -> Iterator[str]:
+    """Names of sheets that would be taken for something else in the results."""
+    for test in sorted({value.test for value in read.clinical.rows}):
+        if column_of(test) in set(get_args(ParameterCode)):
+            yield f"sheets.clinical: the test '{test}' has the name of a parameter; call it something else"
+    for batch in sorted(
+        {tube.batch for tube in read.samples.rows if tube.batch.lower().endswith(".quality")}
+    ):
+        yield f"sheets.samples: the batch '{batch}' ends in .quality, as the figures of a matrix do; rename it"

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from cytotrial.errors import CountError
 from cytotrial.files.tables import Row, read_table, write_table
 from cytotrial.science.counting import (
+    NO_EVENT,
     count_across_tubes,
     count_against_beads,
     frequency,
@@ -63,7 +64,9 @@ def count_specimens(plan: Plan) -> None:
     for specimen, tubes in _draws(plan.trial.tubes).items():
         draw = Draw(tubes, gated, inventory)
         values = values_of(draw, settings.parameters, settings.counts)
-        rows += [_row(specimen, tubes[0], code, value) for code, value in sorted(values.items())]
+        collected = next((tube.collected for tube in tubes if tube.collected), "")
+        about = replace(tubes[0], collected=collected)
+        rows += [_row(specimen, about, code, value) for code, value in sorted(values.items())]
     write_table(plan.layout.specimens, COLUMNS, rows)
 
 
@@ -110,24 +113,40 @@ def _value(
 def _in_tube(
     draw: Draw, panel: str, make: Callable[[TubePopulations, Tube], Count], role: Role = Role.SAMPLE
 ) -> Value:
-    """A count of the tube of one panel and role that answers for the draw, or why there is none."""
+    """A count of the tube of one panel and role that answers for the draw, or why there is none.
+
+    Of repeated tubes the last one acquired that gives a count answers; that there were more is flagged.
+    """
     tubes = [tube for tube in draw.tubes if tube.panel == panel and tube.role is role]
     if not tubes:
         return Value(None, Status.NOT_DONE, (f"NO_TUBE:{panel}",))
-    usable = [tube for tube in tubes if draw.inventory[tube.sample_id]["status"] in {"ok", "warn"}]
-    if not usable:
-        return _unavailable(tubes[-1], draw)
-    tube = usable[-1]
+    latest_first = sorted(
+        tubes, key=lambda tube: (draw.inventory[tube.sample_id]["acquired"], tube.sample_id), reverse=True
+    )
+    values = [_of_tube(draw, tube, make) for tube in latest_first]
+    answer = next((value for value in values if value.count), None)
+    if answer is None:
+        failed = [value for value in values if value.status is Status.FAIL]
+        answer = failed[0] if failed else values[0]
+    if len(tubes) == 1:
+        return answer
+    status = Status.WARN if answer.status is Status.OK else answer.status
+    return replace(answer, status=status, flags=(f"REPEAT_TUBES:{len(tubes)}", *answer.flags))
+
+
+def _of_tube(draw: Draw, tube: Tube, make: Callable[[TubePopulations, Tube], Count]) -> Value:
+    """A count of one tube, or why it has none."""
+    if draw.inventory[tube.sample_id]["status"] not in {"ok", "warn"}:
+        return _unavailable(tube, draw)
     rows = draw.populations.get(tube.sample_id, {})
-    flags = [f"REPEAT_TUBES:{len(tubes)}"] if len(tubes) > 1 else []
-    flags += value_flags(draw.inventory[tube.sample_id]["code"])
-    versions = tuple({f"{panel}:{row['gating_version']}" for row in rows.values()})
+    versions = tuple(sorted({f"{tube.panel}:{row['gating_version']}" for row in rows.values()}))
+    warned = value_flags(draw.inventory[tube.sample_id]["code"])
     try:
         count = make(rows, tube)
     except CountError as error:
         reason = str(error).replace(";", ",")
-        return Value(None, Status.FAIL, (*flags, f"NO_COUNT:{reason}"), (tube.sample_id,), versions)
-    used = tuple(dict.fromkeys([*flags, *count.flags]))
+        return Value(None, Status.FAIL, (*warned, f"NO_COUNT:{reason}"), (tube.sample_id,), versions)
+    used = tuple(dict.fromkeys([*warned, *count.flags]))
     return Value(count, Status.WARN if used else Status.OK, used, (tube.sample_id,), versions)
 
 
@@ -156,6 +175,15 @@ def _events(rows: TubePopulations, population: str) -> tuple[int, tuple[str, ...
     return int(row["events"]), tuple(flag for flag in row["flags"].split(";") if flag)
 
 
+def _ancestors(rows: TubePopulations, population: str) -> set[str]:
+    """The populations that a population was drawn on, up to the root."""
+    found: set[str] = set()
+    while (parent := rows[population]["parent"] if population in rows else "") and parent not in found:
+        found.add(parent)
+        population = parent
+    return found
+
+
 def _absolute(rows: TubePopulations, tube: Tube, parameter: Absolute, counts: Counts) -> Count:
     if tube.beads_per_tube is None or tube.blood_ul is None:
         raise CountError(
@@ -172,6 +200,8 @@ def _absolute(rows: TubePopulations, tube: Tube, parameter: Absolute, counts: Co
 def _percent(rows: TubePopulations, parameter: Percent) -> Count:
     events, flags = _events(rows, parameter.population)
     parent_events, parent_flags = _events(rows, parameter.of)
+    if parameter.of not in _ancestors(rows, parameter.population):
+        raise CountError(f"'{parameter.of}' is no ancestor of '{parameter.population}' in the gating.")
     count = frequency(events, parent_events)
     return replace(count, flags=(*count.flags, *flags, *parent_flags))
 
@@ -187,8 +217,9 @@ def _net(draw: Draw, stimulated: Value, parameter: Percent) -> Value:
         return replace(
             stimulated, status=Status.WARN, flags=(*stimulated.flags, "NO_BACKGROUND", *unstimulated.flags)
         )
-    net = subtract_background(stimulated.count, replace(unstimulated.count, flags=()))
-    flags = tuple(dict.fromkeys([*stimulated.flags, *net.flags]))
+    net = subtract_background(stimulated.count, unstimulated.count)
+    background = [f"UNSTIMULATED_{flag}" for flag in unstimulated.flags if flag != NO_EVENT]
+    flags = tuple(dict.fromkeys([*stimulated.flags, *net.flags, *background]))
     tubes = (*stimulated.tubes, *unstimulated.tubes)
     return Value(net, Status.WARN if flags else Status.OK, flags, tubes, stimulated.versions)
 
@@ -234,6 +265,8 @@ def _ratio(
     if len(shared) == 1 and all(isinstance(parameters[code], CrossTube) for code in codes):
         fractions = [values[parameters[code].percent] for code in codes]  # type: ignore[union-attr]
         divided = _combined(fractions, ratio_of_shared_parent)
+        if divided.count is None:
+            return divided
         tubes = tuple(dict.fromkeys(tube for part in parts for tube in part.tubes))
         flags = tuple(dict.fromkeys(flag for part in parts for flag in part.flags))
         return replace(divided, tubes=tubes, flags=flags, status=Status.WARN if flags else divided.status)

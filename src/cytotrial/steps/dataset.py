@@ -2,19 +2,32 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from types import MappingProxyType
 
 from cytotrial.files.sheets import ClinicalValue
 from cytotrial.files.tables import Row, read_table, write_parquet, write_table
-from cytotrial.science.endpoints import UNSCHEDULED, Candidate, answering, study_day, visit_of_day
+from cytotrial.science.endpoints import (
+    UNSCHEDULED,
+    Candidate,
+    answering,
+    column_of,
+    study_day,
+    visit_of_day,
+)
 from cytotrial.steps.count import UNITS
 from cytotrial.steps.layout import COUNTS
 from cytotrial.steps.plan import Plan
 from cytotrial.terms import Status, Subject, Visit
 
-Draws = Mapping[tuple[str, str, str], Sequence[Mapping[str, str]]]
-"""(subject, visit, parameter) → the rows of its specimens."""
+Draw = Mapping[str, Mapping[str, str]]
+"""Parameter → its row, for one specimen."""
+
+Draws = Mapping[tuple[str, str], Mapping[str, Draw]]
+"""(subject, visit) → specimen → its rows."""
+
+NO_ROWS: Draw = MappingProxyType({})
 
 
 def write_dataset(plan: Plan) -> None:
@@ -22,126 +35,152 @@ def write_dataset(plan: Plan) -> None:
     trial = plan.trial
     draws = _by_visit(read_table(plan.layout.specimens))
     parameters = sorted(trial.settings.parameters)
-    rows = [
-        row
-        for subject in sorted(trial.subjects, key=lambda subject: subject.subject)
-        for row in _rows_of(subject, trial.visits, parameters, draws, study=trial.settings.study)
-    ]
+    subjects = sorted(trial.subjects, key=lambda subject: subject.subject)
+    visits = sorted(trial.visits, key=lambda visit: visit.visit_num)
+    chosen = [entry for subject in subjects for entry in _chosen_draws(subject, visits, draws)]
+    rows = [row for entry in chosen for row in _rows(entry, parameters, study=trial.settings.study)]
     write_table(plan.layout.counts, list(COUNTS), rows)
     write_parquet(plan.layout.counts_parquet, COUNTS, rows)
-    wide = _wide(rows, trial.visits, trial.subjects, parameters, trial.clinical)
-    write_table(plan.layout.visit_wide, list(wide[0]) if wide else _WIDE_KEYS, wide)
+    tests = sorted({column_of(value.test) for value in trial.clinical})
+    clinical = _clinical_by_visit(trial.clinical, visits, subjects)
+    wide = [_wide_row(entry, parameters, tests, clinical, study=trial.settings.study) for entry in chosen]
+    write_table(plan.layout.visit_wide, [*_WIDE_KEYS, *parameters, *tests], wide)
 
 
 def _by_visit(specimens: Iterable[Mapping[str, str]]) -> Draws:
-    draws: dict[tuple[str, str, str], list[Mapping[str, str]]] = {}
+    draws: dict[tuple[str, str], dict[str, dict[str, Mapping[str, str]]]] = {}
     for row in specimens:
-        draws.setdefault((row["subject"], row["visit"], row["parameter"]), []).append(row)
+        visit = draws.setdefault((row["subject"], row["visit"]), {})
+        visit.setdefault(row["specimen"], {})[row["parameter"]] = row
     return draws
 
 
-def _rows_of(
-    subject: Subject, visits: Sequence[Visit], parameters: Sequence[str], draws: Draws, *, study: str
-) -> list[Row]:
-    """Every planned visit × parameter of a subject, then each unscheduled draw."""
+@dataclass(frozen=True)
+class ChosenDraw:
+    """What answers for one subject at one visit: the rows of one draw, or none."""
+
+    subject: Subject
+    visit: str
+    planned: Visit | None
+    rows: Draw
+    n_draws: int
+
+    @property
+    def _any(self) -> Mapping[str, str]:
+        return next(iter(self.rows.values()), MappingProxyType({"specimen": "", "collected": ""}))
+
+    @property
+    def specimen(self) -> str:
+        return self._any["specimen"]
+
+    @property
+    def collected(self) -> str:
+        return self._any["collected"]
+
+    @property
+    def day(self) -> int | None:
+        return study_day(self.collected, self.subject.first_dose)
+
+    @property
+    def flags(self) -> tuple[str, ...]:
+        """What concerns every value of the visit."""
+        outside = self.planned is not None and self.day is not None
+        if outside and visit_of_day(self.day, [self.planned]) is None:  # type: ignore[list-item]
+            return (*self._several, f"OUT_OF_WINDOW:day {self.day}")
+        return self._several
+
+    @property
+    def _several(self) -> tuple[str, ...]:
+        return (f"DRAWS:{self.n_draws}",) if self.n_draws > 1 else ()
+
+
+def _chosen_draws(subject: Subject, visits: Sequence[Visit], draws: Draws) -> Iterator[ChosenDraw]:
+    """Every planned visit of a subject, then each unscheduled draw in the order of time."""
+    for visit in visits:
+        candidates = draws.get((subject.subject, visit.visit), {})
+        rows = candidates[_answer(candidates, subject, visit)] if candidates else NO_ROWS
+        yield ChosenDraw(subject, visit.visit, visit, rows, len(candidates))
+    unscheduled = draws.get((subject.subject, UNSCHEDULED), {})
+    single = [ChosenDraw(subject, UNSCHEDULED, None, rows, 1) for rows in unscheduled.values()]
+    yield from sorted(single, key=lambda entry: (entry.collected, entry.specimen))
+
+
+def _answer(candidates: Mapping[str, Draw], subject: Subject, visit: Visit) -> str:
+    """The specimen that answers for a visit."""
+    offers = []
+    for specimen, rows in candidates.items():
+        collected = next(iter(rows.values()))["collected"]
+        n_values = sum(row["value"] != "" for row in rows.values())
+        n_failed = sum(row["status"] == Status.FAIL.value for row in rows.values())
+        day = study_day(collected, subject.first_dose)
+        offers.append(Candidate(specimen, n_values, n_failed, day, collected))
+    return answering(offers, target_day=visit.target_day).specimen
+
+
+def _rows(entry: ChosenDraw, parameters: Sequence[str], *, study: str) -> list[Row]:
+    """The rows of counts.csv of one subject and visit; without any tube in the sheet they say so."""
+    absent = dict.fromkeys(COUNTS, "") | {"status": Status.NOT_DONE.value, "flags": "NO_TUBE_IN_SHEET"}
     rows: list[Row] = []
-    for visit in sorted(visits, key=lambda visit: visit.visit_num):
-        for code in parameters:
-            candidates = draws.get((subject.subject, visit.visit, code), ())
-            chosen = _chosen(candidates, subject, visit)
-            rows.append(_row(chosen, subject, visit.visit, code, study=study, candidates=len(candidates)))
-    unscheduled = [row for code in parameters for row in draws.get((subject.subject, UNSCHEDULED, code), ())]
-    unscheduled.sort(key=lambda row: (row["collected"], row["specimen"], row["parameter"]))
-    rows += [
-        _row(row, subject, UNSCHEDULED, row["parameter"], study=study, candidates=1) for row in unscheduled
-    ]
-    return rows
-
-
-def _chosen(
-    candidates: Sequence[Mapping[str, str]], subject: Subject, visit: Visit
-) -> Mapping[str, str] | None:
-    if not candidates:
-        return None
-    by_specimen = {row["specimen"]: row for row in candidates}
-    draws = [
-        Candidate(
-            name, Status(row["status"]), study_day(row["collected"], subject.first_dose), row["collected"]
+    for code in parameters:
+        row: Mapping[str, object] = {**absent, **entry.rows.get(code, {})}
+        flags = [flag for flag in str(row["flags"]).split(";") if flag] + list(entry.flags)
+        doubtful = row["status"] == Status.OK.value and entry.flags
+        rows.append(
+            {
+                **row,
+                "study": study,
+                "subject": entry.subject.subject,
+                "visit": entry.visit,
+                "specimen": entry.specimen,
+                "collected": entry.collected,
+                "parameter": code,
+                "unit": UNITS[code],
+                "study_day": entry.day,
+                "status": Status.WARN.value if doubtful else row["status"],
+                "flags": ";".join(flags),
+            }
         )
-        for name, row in by_specimen.items()
-    ]
-    return by_specimen[answering(draws, target_day=visit.target_day).specimen]
-
-
-def _row(
-    chosen: Mapping[str, str] | None, subject: Subject, visit: str, code: str, *, study: str, candidates: int
-) -> Row:
-    """One row of counts.csv; a visit without any row in the sample sheet keeps its row and says so."""
-    empty = dict.fromkeys(COUNTS, "") | {"status": Status.NOT_DONE.value, "flags": "NO_TUBE_IN_SHEET"}
-    row: dict[str, object] = {**empty, **(chosen or {})}
-    flags = [flag for flag in str(row["flags"]).split(";") if flag]
-    if candidates > 1:
-        flags.append(f"DRAWS:{candidates}")
-    return {
-        **row,
-        "study": study,
-        "subject": subject.subject,
-        "visit": visit,
-        "parameter": code,
-        "unit": UNITS[code],
-        "study_day": study_day(str(row["collected"]), subject.first_dose),
-        "flags": ";".join(flags),
-    }
+    return rows
 
 
 _WIDE_KEYS = ("study", "subject", "visit", "visit_num", "specimen", "collected", "study_day")
 
 
-def _wide(
-    rows: Sequence[Row],
-    visits: Sequence[Visit],
-    subjects: Sequence[Subject],
+def _wide_row(
+    entry: ChosenDraw,
     parameters: Sequence[str],
-    clinical: Sequence[ClinicalValue],
-) -> list[Row]:
-    """One row per subject × visit (each unscheduled draw its own), a column per parameter and test."""
-    first_dose = {subject.subject: subject.first_dose for subject in subjects}
-    numbers = {visit.visit: visit.visit_num for visit in visits}
-    nearest = _clinical_by_visit(clinical, visits, first_dose)
-    tests = sorted({value.test for value in clinical})
-    wide: dict[tuple[object, ...], dict[str, object]] = {}
-    for row in rows:
-        specimen = row["specimen"] if row["visit"] == UNSCHEDULED else ""
-        line = wide.setdefault(
-            (row["subject"], row["visit"], specimen),
-            dict.fromkeys([*_WIDE_KEYS, *parameters, *map(column_of, tests)])
-            | {"study": row["study"], "subject": row["subject"], "visit": row["visit"]},
-        )
-        line["visit_num"] = numbers.get(str(row["visit"]))
-        if row["specimen"] and not line["specimen"]:
-            line |= {key: row[key] for key in ("specimen", "collected", "study_day")}
-        line[str(row["parameter"])] = float(str(row["value"])) if row["value"] not in {"", None} else None
-        for test in tests:
-            line[column_of(test)] = nearest.get((str(row["subject"]), str(row["visit"]), test))
-    return list(wide.values())
-
-
-def column_of(test: str) -> str:
-    """A clinical test as a column name: upper case, letters, digits and underscores."""
-    return re.sub(r"[^A-Z0-9]+", "_", test.upper()).strip("_")
+    tests: Sequence[str],
+    clinical: Mapping[tuple[str, str, str], float | str],
+    *,
+    study: str,
+) -> Row:
+    """One subject and visit: a column for each parameter and each clinical test."""
+    values = {code: entry.rows[code]["value"] if code in entry.rows else "" for code in parameters}
+    return {
+        "study": study,
+        "subject": entry.subject.subject,
+        "visit": entry.visit,
+        "visit_num": entry.planned.visit_num if entry.planned else None,
+        "specimen": entry.specimen,
+        "collected": entry.collected,
+        "study_day": entry.day,
+        **{code: float(value) if value else None for code, value in values.items()},
+        **{test: clinical.get((entry.subject.subject, entry.visit, test)) for test in tests},
+    }
 
 
 def _clinical_by_visit(
-    clinical: Iterable[ClinicalValue], visits: Sequence[Visit], first_dose: Mapping[str, str]
+    clinical: Iterable[ClinicalValue], visits: Sequence[Visit], subjects: Iterable[Subject]
 ) -> dict[tuple[str, str, str], float | str]:
-    """(subject, visit, test) → the value nearest to the visit's target day, within its window."""
+    """(subject, visit, column) → the value nearest to the visit's target day, within its window."""
+    first_dose = {subject.subject: subject.first_dose for subject in subjects}
     best: dict[tuple[str, str, str], tuple[int, str, float | str]] = {}
     for value in clinical:
         day = study_day(value.collected, first_dose.get(value.subject, ""))
         visit = visit_of_day(day, visits)
         if visit is None or day is None:
             continue
-        key = (value.subject, visit.visit, value.test)
+        key = (value.subject, visit.visit, column_of(value.test))
         offer = (abs(day - visit.target_day), value.collected, value.value)
         if key not in best or offer[:2] < best[key][:2]:
             best[key] = offer

@@ -98,8 +98,9 @@ class Bench:
         decoded = read_events(path, report.header)
         channels, _ = channels_of_markers(report.header.channels, self.settings.markers)
         matrix = self._matrix(tube, report.header.spillover)
-        time = self._time(decoded.events, report.header.time_index)
         flags = list(value_flags(checked["code"])) if checked["status"] == "warn" else []
+        flags += self._not_in_matrix(channels, matrix)
+        time = self._time(decoded.events, report.header.time_index)
         flags += [f"NON_FINITE_EVENTS:{decoded.n_nonfinite}"] if decoded.n_nonfinite else []
         strategy = strategy_of(self.strategies, fcs=tube.fcs)
         events = TubeEvents(
@@ -119,6 +120,27 @@ class Bench:
         if tube.batch not in self._matrices:
             self._matrices[tube.batch] = _made_matrix(self.plan, self.panel, tube.batch)
         return self._matrices[tube.batch]
+
+    def _not_in_matrix(self, channels: Mapping[str, str], matrix: SpilloverMatrix | None) -> list[str]:
+        """Flags for dyes that the tube's own matrix leaves out; a panel's matrix must have them all.
+
+        Raises
+        ------
+        CytotrialError
+            If a matrix from controls or from a file lacks a dye of the panel: the marker would be
+            gated uncompensated.
+        """
+        if matrix is None:
+            return []
+        dyed = [marker for marker in channels if marker not in self.settings.without_fluorochrome]
+        lacking = [marker for marker in dyed if channels[marker] not in matrix.detectors]
+        if lacking and self.settings.compensation != "embedded":
+            named = ", ".join(f"{marker} ({channels[marker]})" for marker in lacking)
+            raise CytotrialError(
+                f"NOT_IN_MATRIX: the spillover matrix has no row for {named}.",
+                hint="Add it to the matrix, or list a marker without dye under without_fluorochrome.",
+            )
+        return [f"NOT_IN_MATRIX:{marker}" for marker in lacking]
 
     def _time(self, events: Events, time_index: int | None) -> StableTime:
         quality = self.plan.trial.settings.quality
@@ -165,11 +187,7 @@ def gate_unit(plan: Plan, *, panel: str, unit: str) -> None:
         for row in read_table(plan.layout.checked(name))
     }
     bench = Bench(plan, panel)
-    outcomes: dict[str, _Outcome] = {}
-    for batch in sorted({tube.batch for tube in tubes}):
-        members = [tube for tube in tubes if tube.batch == batch]
-        outside = [tube for tube in others if tube.batch == batch]
-        outcomes |= _gate_batch(bench, members, outside, checked)
+    outcomes = _gate_draws(bench, tubes, others, checked)
     done = [outcomes[tube.sample_id] for tube in tubes]
     layout = plan.layout
     write_table(layout.unit_gates(panel, unit), GATES, [row for outcome in done for row in outcome.gates])
@@ -183,23 +201,25 @@ def gate_unit(plan: Plan, *, panel: str, unit: str) -> None:
     )
 
 
-def _gate_batch(
+def _gate_draws(
     bench: Bench, members: Sequence[Tube], outside: Sequence[Tube], checked: Mapping[str, Mapping[str, str]]
 ) -> dict[str, _Outcome]:
-    """Gate the unit's tubes of one batch, a draw at a time, with the batch's controls at hand."""
+    """Gate the unit's tubes a draw at a time, each with the controls of its draw and of its batch."""
     common = [tube for tube in (*members, *outside) if not tube.subject]
-    batch_controls = _control_tubes(bench, common, checked)
+    batch_controls = {
+        batch: _control_tubes(bench, [tube for tube in common if tube.batch == batch], checked)
+        for batch in sorted({tube.batch for tube in members})
+    }
     outcomes: dict[str, _Outcome] = {}
     ordered = sorted(members, key=lambda tube: (tube.specimen, tube.sample_id))
     for specimen, grouped in groupby(ordered, key=lambda tube: tube.specimen):
         draw = list(grouped)
         own = _control_tubes(bench, [tube for tube in draw if specimen and tube.role in CONTROLS], checked)
-        controls = {**batch_controls, **own}
         borrowed: dict[str, PlacedGate] = {}
         for tube in sorted(draw, key=lambda tube: (tube.role is not Role.SAMPLE, tube.sample_id)):
-            outcome, gated = _gate_one(
-                bench, tube, checked[tube.sample_id], controls, borrowed if specimen else {}
-            )
+            controls = {**batch_controls[tube.batch], **own}
+            lent = borrowed if specimen and tube.role in CONTROLS else None
+            outcome, gated = _gate_one(bench, tube, checked[tube.sample_id], controls, lent)
             outcomes[tube.sample_id] = outcome
             if tube.role is Role.SAMPLE and gated is not None:
                 borrowed |= {gate.population: gate for gate in gated.placed}
@@ -228,7 +248,7 @@ def _gate_one(
     tube: Tube,
     checked: Mapping[str, str],
     controls: Mapping[ControlKey, Sequence[GatedTube]],
-    borrowed: Mapping[str, PlacedGate],
+    borrowed: Mapping[str, PlacedGate] | None,
 ) -> tuple[_Outcome, GatedTube | None]:
     if checked["status"] not in {"ok", "warn"}:
         reason = checked["message"] if checked["status"] == "not_done" else checked["code"]

@@ -14,14 +14,14 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from cytotrial.files.fingerprints import fingerprints
-from cytotrial.settings import canonical, digest
+from cytotrial.files.fingerprints import fingerprints, sha256_of
+from cytotrial.settings import Absolute, Percent, Settings, canonical, digest
 from cytotrial.steps.layout import Layout
 from cytotrial.steps.trial import Trial, load_trial
 from cytotrial.terms import Role, Tube
 
-BATCH_CONTROLS = {Role.FMO, Role.ISOTYPE}
-GATED_ROLES = {Role.SAMPLE, Role.UNSTIMULATED, *BATCH_CONTROLS}
+BATCH_CONTROLS = {Role.FMO, Role.ISOTYPE, Role.UNSTIMULATED}
+GATED_ROLES = {Role.SAMPLE, *BATCH_CONTROLS}
 STAINED_ALONE = {Role.SINGLE_STAIN, Role.UNSTAINED}
 
 
@@ -156,14 +156,15 @@ class Plan:
     def twins_of(self, tube: Tube) -> list[str]:
         """Other tubes whose files hold the very same bytes: at least one of them is the wrong file."""
         same = self._by_content.get(self.sha256_of(tube), [])
-        return [name for name in same if name != tube.sample_id]
+        others = [other for other in same if other.sample_id != tube.sample_id]
+        return [other.sample_id for other in others if not _one_stain_for_several(tube, other)]
 
     @cached_property
-    def _by_content(self) -> dict[str, list[str]]:
-        tubes: dict[str, list[str]] = {}
+    def _by_content(self) -> dict[str, list[Tube]]:
+        tubes: dict[str, list[Tube]] = {}
         for tube in sorted(self.trial.tubes, key=lambda tube: tube.sample_id):
             if tube.status == "DONE" and (content := self.sha256_of(tube)):
-                tubes.setdefault(content, []).append(tube.sample_id)
+                tubes.setdefault(content, []).append(tube)
         return tubes
 
     def settings_of(self, rule: str, *, panel: str = "") -> str:
@@ -175,8 +176,8 @@ class Plan:
         }
         slices: dict[str, Any] = {
             "check": {"fcs_dir": settings.fcs_dir, "panels": panels},
-            "compensate": panels.get(panel),
-            "read_gating": settings.panels[panel].gating if panel else None,
+            "compensate": [panels.get(panel), self._matrix_file_digest(panel)],
+            "read_gating": self._gating_slice(panel) if panel else None,
             "gate": {**panels.get(panel, {}), "quality": settings.quality.model_dump()},
             "count": {
                 "counts": settings.counts.model_dump(),
@@ -190,6 +191,16 @@ class Plan:
             },
         }
         return canonical(slices[rule])
+
+    def _gating_slice(self, panel: str) -> list[Any]:
+        """The gating file by name and content (a copy may be older than what it replaces), and its use."""
+        gating = self.trial.settings.panels[panel].gating
+        return [gating, sha256_of(Path(gating)), populations_used(self.trial.settings, panel)]
+
+    def _matrix_file_digest(self, panel: str) -> str:
+        """The content of the file a panel's matrix is read from; empty if it comes from elsewhere."""
+        mode = self.compensation(panel) if panel else "none"
+        return "" if mode in {"controls", "embedded", "none"} else sha256_of(Path(mode))
 
     def sheets_of(self, rule: str) -> str:
         """Digest of the sheets that a joining rule reads."""
@@ -223,6 +234,23 @@ def make_plan(config: Path) -> Plan:
     named = {root / tube.fcs for tube in trial.tubes if tube.fcs and tube.status == "DONE"}
     inside = sorted(path for path in named if path.resolve().is_relative_to(root.resolve()))
     return Plan(trial, fingerprints(inside, cache=Layout(Path(trial.settings.results)).fingerprints))
+
+
+def _one_stain_for_several(one: Tube, other: Tube) -> bool:
+    """Whether two rows share a single stain or unstained tube between panels or batches, as labs do."""
+    alone = one.role in STAINED_ALONE and other.role is one.role and one.control_for == other.control_for
+    return alone and (one.panel, one.batch) != (other.panel, other.batch)
+
+
+def populations_used(settings: Settings, panel: str) -> list[str]:
+    """The populations of a panel that parameters name."""
+    used: set[str] = set()
+    for parameter in settings.parameters.values():
+        if isinstance(parameter, Absolute) and parameter.panel == panel:
+            used |= {parameter.population, settings.counts.beads}
+        elif isinstance(parameter, Percent) and parameter.panel == panel:
+            used |= {parameter.population, parameter.of}
+    return sorted(used)
 
 
 def _row(tube: Tube) -> dict[str, Any]:

@@ -17,8 +17,8 @@ from cytotrial.files.whole import write_text
 from cytotrial.report.page import render_report
 from cytotrial.report.pictures import GatePicture
 from cytotrial.report.tables import ReportTables
+from cytotrial.science.endpoints import column_of
 from cytotrial.science.statistics import cell_counts_by_visit, clinical_by_visit, mark_analysis_records
-from cytotrial.steps.dataset import column_of
 from cytotrial.steps.pictures import read_pictures
 from cytotrial.steps.plan import Plan
 from cytotrial.terms import Role, Transform
@@ -67,7 +67,7 @@ def write_report(plan: Plan) -> None:
         pictures=tuple(_pictures(plan)),
         spillover=_matrices(plan),
         compensation_quality=_flagged_pairs(plan),
-        methods=METHODS,
+        methods={**METHODS, **_doubts(plan)},
         versions=_versions(),
         lod_events=trial.settings.counts.lod_events,
         lloq_events=trial.settings.counts.lloq_events,
@@ -166,6 +166,15 @@ def _flagged_pairs(plan: Plan) -> pd.DataFrame | None:
     joined = pd.concat(parts, ignore_index=True)
     flagged = joined[joined["flags"] != ""]
     return flagged[["panel", "batch", *[name for name in flagged.columns if name not in {"panel", "batch"}]]]
+
+
+def _doubts(plan: Plan) -> dict[str, str]:
+    """What the sheets leave in doubt, as `cytotrial check` lists it."""
+    warnings = plan.trial.warnings
+    if not warnings:
+        return {}
+    more = f" | and {len(warnings) - 20} more, see cytotrial check" if len(warnings) > 20 else ""
+    return {"Doubts about the sheets": " | ".join(warnings[:20]) + more}
 
 
 def _profiles(plan: Plan) -> tuple[str, ...]:

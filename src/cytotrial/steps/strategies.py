@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import difflib
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from cytotrial.errors import TemplateError
+from cytotrial.errors import TemplateError, all_problems
 from cytotrial.files.strategy import write_strategies
 from cytotrial.science.finders import check_finders
+from cytotrial.settings import Settings
 from cytotrial.steps.layout import Layout
+from cytotrial.steps.plan import populations_used
 from cytotrial.steps.trial import load_trial
-from cytotrial.terms import GatingStrategy
+from cytotrial.terms import ROOT, GatingStrategy
 
 EVERY_TUBE = "*"
 """Stands for all tubes, where one strategy serves the whole panel."""
@@ -25,10 +28,43 @@ def compile_gating(config: Path, *, panel: str) -> None:
         If the template, GatingML file or workspace cannot be used: nothing of the panel is gated.
     """
     settings = load_trial(config).settings
-    strategies = read_gating(Path(settings.panels[panel].gating))
+    path = Path(settings.panels[panel].gating)
+    strategies = read_gating(path)
     for strategy in strategies.values():
         check_finders(strategy)
+    problems = [
+        *_unknown_populations(strategies, settings, panel),
+        *_unknown_controls(strategies, settings, panel),
+    ]
+    if problems:
+        raise TemplateError(all_problems(str(path), problems, outcome=f"panel {panel} is not gated"))
     write_strategies(Layout(Path(settings.results)).strategy(panel), strategies)
+
+
+def _unknown_populations(
+    strategies: Mapping[str, GatingStrategy], settings: Settings, panel: str
+) -> Iterator[str]:
+    """Populations that parameters name and that no strategy of the panel has."""
+    known = [ROOT, *dict.fromkeys(p.name for entry in strategies.values() for p in entry.populations)]
+    for name in populations_used(settings, panel):
+        if name not in known:
+            near = difflib.get_close_matches(name, known, n=1)
+            hint = f"did you mean '{near[0]}'?" if near else f"it has {', '.join(known[:12])}"
+            yield f"population '{name}', which the parameters name, is not in the gating; {hint}"
+
+
+def _unknown_controls(
+    strategies: Mapping[str, GatingStrategy], settings: Settings, panel: str
+) -> Iterator[str]:
+    """Controls that gate finders look at, of markers that the panel does not have."""
+    markers = settings.panels[panel].markers
+    for strategy in strategies.values():
+        for population in strategy.populations:
+            marker = population.find.control_marker if population.find else ""
+            if marker and marker not in markers:
+                near = difflib.get_close_matches(marker, list(markers), n=1)
+                hint = f"did you mean '{near[0]}'?" if near else f"it has {', '.join(markers)}"
+                yield f"population '{population.name}': control marker '{marker}' is not in the panel; {hint}"
 
 
 def read_gating(path: Path) -> Mapping[str, GatingStrategy]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from statistics import median
 
@@ -56,12 +57,12 @@ def _refused_matrices(layout: Layout) -> list[str]:
     ]
 
 
-def _failed_values(rows: list[dict[str, str]]) -> list[str]:
+def _failed_values(rows: Sequence[Mapping[str, str]]) -> list[str]:
     failed = [row for row in rows if row["status"] == "FAIL"]
     return [f"{len(failed)} values failed; the first: {failed[0]['flags']}"] if failed else []
 
 
-def _line(visit: str, codes: list[str], rows: list[dict[str, str]]) -> str:
+def _line(visit: str, codes: Sequence[str], rows: Sequence[Mapping[str, str]]) -> str:
     cells = []
     for code in codes:
         values = [

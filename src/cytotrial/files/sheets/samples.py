@@ -40,7 +40,7 @@ def read_samples(path: Path) -> SheetResult[Tube]:
     grid = read_grid(path, SAMPLES)
     problems = list(grid.problems)
     names = {column: Names() for column in ("sample_id", "batch", "specimen")}
-    files: dict[str, int] = {}
+    files: dict[str, list[Tube]] = {}
     draws = _Draws()
     tubes: list[Tube] = []
     for line in grid.lines:
@@ -156,12 +156,21 @@ def _reason(reader: RowReader, status: str) -> str:
     return reason
 
 
-def _keep_file_unique(reader: RowReader, tube: Tube, files: dict[str, int]) -> None:
+def _keep_file_unique(reader: RowReader, tube: Tube, files: dict[str, list[Tube]]) -> None:
+    """A file is one tube; only a single stain or unstained tube may serve several panels and batches."""
     if not tube.fcs:
         return
-    earlier = files.setdefault(tube.fcs, reader.line)
-    if earlier != reader.line:
-        reader.report("fcs", f"is the file of line {earlier} too; a file is one tube")
+    earlier = files.setdefault(tube.fcs, [])
+    clash = next((other for other in earlier if not _one_stain_for_several(tube, other)), None)
+    if clash is not None:
+        reader.report("fcs", f"is the file of line {clash.line} too; a file is one tube")
+    earlier.append(tube)
+
+
+def _one_stain_for_several(one: Tube, other: Tube) -> bool:
+    alone = one.role in {Role.SINGLE_STAIN, Role.UNSTAINED} and one.role is other.role
+    places = {(tube.panel, tube.batch) for tube in (one, other)}
+    return alone and one.control_for == other.control_for and len(places) == 2
 
 
 class _Draws:

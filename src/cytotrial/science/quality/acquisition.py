@@ -180,7 +180,7 @@ def assess_acquisition(
     --------
     >>> rng = np.random.default_rng(1)
     >>> signal = rng.lognormal(7, 0.5, 20_000)
-    >>> signal[5_000:7_000] *= 1.4
+    >>> signal[5_000:7_000] *= 2
     >>> tube = Events(signal[None].astype(np.float32), ("PE-A",))
     >>> found = assess_acquisition(tube, time_channel=None, signal_channels=["PE-A"])
     >>> found.channels, found.flags, bool(found.keep[5_000:7_000].any())
@@ -195,7 +195,9 @@ def assess_acquisition(
     if bins is None:
         found = _Unsteady({}, (), (), ("TOO_FEW_FOR_TIME_CHECK",))
     else:
-        trajectories = follow_peaks(bin_densities(_in_order(events, signal_channels, clock), signal_channels, bins))
+        trajectories = follow_peaks(
+            bin_densities(_in_order(events, signal_channels, clock), signal_channels, bins)
+        )
         rate, rate_flags = off_rate(clock, bins, k=k_rate, min_factor=min_rate_factor)
         found = _unsteady(
             trajectories,
@@ -289,13 +291,13 @@ def _shares(
     """Per cent of the events removed under each reason, the first that holds, and the unsteady events."""
     percent = dict.fromkeys(REASONS, 0.0)
     n_events = max(margin.size, 1)
-    percent["margin"] = 100 * np.count_nonzero(margin) / n_events
+    percent["margin"] = 100 * int(np.count_nonzero(margin)) / n_events
     unsteady = np.zeros(margin.size, bool)
     for reason, halves in found.halves.items():
         if bins is None or not halves.any():
             continue
         there = _events_of(halves, bins, clock)
-        percent[reason] = 100 * np.count_nonzero(there & ~unsteady & ~margin) / n_events
+        percent[reason] = 100 * int(np.count_nonzero(there & ~unsteady & ~margin)) / n_events
         unsteady |= there
     return percent, unsteady
 

@@ -25,7 +25,7 @@ MIN_BINS = 20
 """Fewer bins give no spread to speak of: a robust SD of 20 normal values errs by a quarter."""
 
 N_LEVELS, N_GRID = 128, 64
-"""Quantised levels of a channel, and points at which its densities are evaluated."""
+"""Quantised levels of a channel, and points at which its densities are evaluated: one for two levels."""
 N_SUMMARY = 4_096
 """Events, evenly spaced over the tube, from which a channel's range and bandwidth are read."""
 KERNEL_END = 5.0
@@ -104,45 +104,60 @@ def bin_densities(rows: Sequence[Float32], channels: Sequence[str], bins: Bins) 
     The bandwidth is Silverman's rule of thumb, as in PeacoQC, but one for all bins of a channel: a
     bandwidth that changes from bin to bin moves peaks by itself.
     """
-    scales = {name: _scale_of(row, bins) for name, row in zip(channels, rows, strict=True)}
-    used = [(name, row) for name, row in zip(channels, rows, strict=True) if scales[name] is not None]
-    kept = [scale for scale in scales.values() if scale is not None]
+    scales = [_scale_of(row, bins) for row in rows]
+    spread = [
+        (name, row, scale)
+        for name, row, scale in zip(channels, rows, scales, strict=True)
+        if scale is not None
+    ]
+    counts = np.empty((len(spread), bins.n_halves, N_LEVELS), np.float32)
+    kernels = np.empty((len(spread), N_LEVELS, N_GRID), np.float32)
     offsets = np.repeat(np.arange(bins.n_halves) * N_LEVELS, np.diff(bins.edges))
-    counts = np.empty((len(used), bins.n_halves, N_LEVELS), np.float32)
-    for count, (_, row), (start, width, _) in zip(counts, used, kept, strict=True):
-        placed = _levels(row, start, width) + offsets
+    placed = np.empty_like(offsets)
+    for count, kernel, (_, row, scale) in zip(counts, kernels, spread, strict=True):
+        np.add(_levels(row, scale), offsets, out=placed)
         count[:] = np.bincount(placed, minlength=count.size).reshape(count.shape)
+        kernel[:] = _kernel(scale)
     counts[:, :, [0, -1]] = 0.0  # what lies beyond the range
-    kernels = np.stack([_kernel(*scale) for scale in kept]) if kept else np.empty((0, N_LEVELS, N_GRID))
-    halves = counts @ kernels.astype(np.float32)
-    width = np.array([scale[1] for scale in kept])
-    start = np.array([scale[0] for scale in kept]) + width * N_LEVELS / (2 * N_GRID)
-    step = width * N_LEVELS / N_GRID
-    return Densities(tuple(name for name, _ in used), start, step, halves[:, :-1] + halves[:, 1:])
+    halves = counts @ kernels
+    step = np.array([scale.step for _, _, scale in spread])
+    start = np.array([scale.start for _, _, scale in spread]) + step / 2
+    names = tuple(name for name, _, _ in spread)
+    return Densities(names, start, step, halves[:, :-1] + halves[:, 1:])
 
 
-def _scale_of(row: Float32, bins: Bins) -> tuple[float, float, float] | None:
-    """Start of the levels, width of a level and bandwidth; None for a channel without spread."""
+@dataclass(frozen=True, slots=True)
+class _Scale:
+    """Start of a channel's levels, distance of its grid points and bandwidth, on the arcsinh scale."""
+
+    start: float
+    step: float
+    bandwidth: float
+
+    @property
+    def level(self) -> float:
+        return self.step * N_GRID / N_LEVELS
+
+
+def _scale_of(row: Float32, bins: Bins) -> _Scale | None:
+    """Levels and bandwidth of a channel, from some 4,000 of its events; None for one without spread."""
     some = np.sort(np.arcsinh(row[:: max(1, row.size // N_SUMMARY)] / np.float32(COFACTOR)))
-    low, lower, upper, high = (
-        float(some[int(q * (some.size - 1))]) for q in (CENTRAL[0], 0.25, 0.75, CENTRAL[1])
-    )
+    at = (np.array([CENTRAL[0], 0.25, 0.75, CENTRAL[1]]) * (some.size - 1)).astype(np.intp)
+    low, lower, upper, high = some[at].tolist()
     if high <= low:
         return None
     sd = float(np.std(some, dtype=np.float64))
     spread = min(sd, (upper - lower) / 1.34) or sd
-    bandwidth = 0.9 * spread * float(np.median(bins.events_per_bin)) ** -0.2
-    margin = 3 * bandwidth
-    width = (high - low + 2 * margin) / N_LEVELS
-    return low - margin, width, max(bandwidth, width * N_LEVELS / N_GRID)
+    bandwidth = 0.9 * spread * float(bins.events_per_bin[0]) ** -0.2
+    step = (high - low + 6 * bandwidth) / N_GRID
+    return _Scale(low - 3 * bandwidth, step, max(bandwidth, step))
 
 
-def _kernel(start: float, width: float, bandwidth: float) -> FloatArray:
-    """Weight of each level at each grid point, shape (128, 64)."""
-    level = width * (np.arange(N_LEVELS) + 0.5)
-    grid = width * N_LEVELS / N_GRID * (np.arange(N_GRID) + 0.5)
-    distance = (level[:, None] - grid) / bandwidth
-    return np.where(np.abs(distance) < KERNEL_END, np.exp(-0.5 * distance**2), 0.0)
+def _kernel(scale: _Scale) -> Float32:
+    """Weight of each level at each grid point, shape (128, 64): it depends on their distance only."""
+    distance = (np.arange(-2 * N_GRID, N_LEVELS, dtype=np.float32) - 0.5) * (scale.level / scale.bandwidth)
+    weight = np.where(np.abs(distance) < KERNEL_END, np.exp(-0.5 * distance**2), np.float32(0.0))
+    return weight[np.arange(N_LEVELS)[:, None] - 2 * np.arange(N_GRID) + 2 * N_GRID]
 
 
 @lru_cache(maxsize=1)
@@ -157,12 +172,12 @@ def _ordered_codes() -> tuple[Float32, npt.NDArray[np.intp]]:
     return np.arcsinh(bounded / np.float32(COFACTOR)), np.argsort(order)
 
 
-def _levels(row: Float32, start: float, width: float) -> npt.NDArray[np.uint8]:
+def _levels(row: Float32, scale: _Scale) -> npt.NDArray[np.uint8]:
     """The level 0 to 127 of every event, read off a table by the upper 16 bits of its float32 value.
 
     These bits fix a value to 0.8 %, less than a level in any channel with more than one population.
     """
     scaled, place = _ordered_codes()
-    edges = np.searchsorted(scaled, start + width * np.arange(1, N_LEVELS))
+    edges = np.searchsorted(scaled, (scale.start + scale.level * np.arange(1, N_LEVELS)).astype(np.float32))
     table = np.repeat(np.arange(N_LEVELS, dtype=np.uint8), np.diff(edges, prepend=0, append=scaled.size))
     return table[place].take(row.astype(np.float32, copy=False).view(np.uint32) >> 16)

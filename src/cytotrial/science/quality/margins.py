@@ -6,10 +6,9 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
+from cytotrial.science.quality.bins import N_SUMMARY
+from cytotrial.science.quality.rules import MAD_TO_SD
 from cytotrial.terms import BoolArray, Events, FloatArray
-
-N_SUMMARY = 4_096
-MAD_TO_SD = 1.4826
 
 
 def off_scale(events: Events, channels: Sequence[str], highest: Mapping[str, float]) -> dict[str, BoolArray]:

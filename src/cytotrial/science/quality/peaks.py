@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from cytotrial.science.quality.bins import Densities
-from cytotrial.terms import BoolArray, FloatArray
+from cytotrial.terms import FloatArray
 
 LEAST_HEIGHT = 1 / 3
 """A peak counts if it is higher than a third of the highest of its bin (PeacoQC)."""
@@ -25,13 +25,11 @@ class Trajectories:
     """The place of each reference peak in every bin.
 
     channels : channel of each trajectory
-    place : ndarray, shape (n_bins, n_trajectories), arcsinh scale; the trajectory's median where absent
-    present : ndarray of bool, same shape: whether the bin shows the peak
+    place : ndarray, shape (n_bins, n_trajectories), arcsinh scale; NaN where the bin does not show the peak
     """
 
     channels: tuple[str, ...]
     place: FloatArray
-    present: BoolArray
 
 
 def follow_peaks(densities: Densities) -> Trajectories:
@@ -45,14 +43,12 @@ def follow_peaks(densities: Densities) -> Trajectories:
     stops = np.searchsorted(channel, np.arange(len(densities.channels) + 1))
     names: list[str] = []
     places: list[FloatArray] = [np.empty((n_bins, 0))]
-    present: list[BoolArray] = [np.empty((n_bins, 0), bool)]
     for index, name in enumerate(densities.channels):
         own = slice(stops[index], stops[index + 1])
         followed = _follow(in_bin[own], place[own], n_bins)
         names += [name] * followed.shape[1]
-        places.append(_filled(followed))
-        present.append(~np.isnan(followed))
-    return Trajectories(tuple(names), np.hstack(places), np.hstack(present))
+        places.append(followed)
+    return Trajectories(tuple(names), np.hstack(places))
 
 
 def _find_peaks(densities: Densities) -> tuple[Positions, Positions, FloatArray]:
@@ -61,7 +57,8 @@ def _find_peaks(densities: Densities) -> tuple[Positions, Positions, FloatArray]
     inner = height[:, :, 1:-1]
     least = LEAST_HEIGHT * height.max(axis=2, keepdims=True)
     is_peak = (inner > height[:, :, :-2]) & (inner >= height[:, :, 2:]) & (inner > least)
-    channel, in_bin, at = np.nonzero(is_peak)
+    row, at = np.divmod(np.flatnonzero(is_peak), inner.shape[2])
+    channel, in_bin = np.divmod(row, inner.shape[1])
     left, top, right = (height[channel, in_bin, at + offset].astype(np.float64) for offset in (0, 1, 2))
     shift = 0.5 * (left - right) / (left - 2 * top + right)
     place = densities.start[channel] + densities.step[channel] * (at + 1 + shift)
@@ -81,14 +78,3 @@ def _follow(in_bin: Positions, place: FloatArray, n_bins: int) -> FloatArray:
     order = np.argsort(-distance.min(axis=1), kind="stable")  # of two, the nearer is written last
     followed[in_bin[order], nearest[order]] = place[order]
     return followed[:, np.mean(~np.isnan(followed), axis=0) >= LEAST_PRESENT]
-
-
-def _filled(followed: FloatArray) -> FloatArray:
-    """Missing places replaced by the median of those that are there (at least half are)."""
-    if not followed.size:
-        return followed
-    ordered = np.sort(followed, axis=0)  # NaN last
-    n_there = np.count_nonzero(~np.isnan(followed), axis=0)
-    columns = np.arange(followed.shape[1])
-    median = (ordered[(n_there - 1) // 2, columns] + ordered[n_there // 2, columns]) / 2
-    return np.where(np.isnan(followed), median, followed)

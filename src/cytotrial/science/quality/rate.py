@@ -37,7 +37,11 @@ def read_clock(events: Events, time_channel: str | None) -> Clock:
     A time that falls back by more than half of its span has started anew, and goes on from where it
     was; smaller steps back are sorted out. Either is flagged.
     """
-    if time_channel is None or time_channel not in events.channels or not np.ptp(events.row(time_channel)) > 0:
+    if (
+        time_channel is None
+        or time_channel not in events.channels
+        or not np.ptp(events.row(time_channel)) > 0
+    ):
         return Clock(np.arange(events.n_events, dtype=np.float64), None, False, ("NO_TIME",))
     time = events.row(time_channel).astype(np.float64)
     steps = np.diff(time)

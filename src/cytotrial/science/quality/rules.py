@@ -13,24 +13,34 @@ from cytotrial.terms import BoolArray, FloatArray
 
 MAD_TO_SD = 1.4826
 """Median absolute deviation of normal values times this is their SD."""
-SMOOTHED_BINS = 5
-"""Width of the running median: as many bins as PeacoQC asks for in the shortest good stretch."""
-SMOOTHED_SD = 0.66
-"""SD of the running median of five overlapping bins against that of one bin, for normal values."""
-MIN_BINS_TO_ISOLATE = 20
+MANY_BINS = 150
+"""PeacoQC's bound between many bins and few."""
+WIDTH_OF_MANY, WIDTH_OF_FEW = 9, 5
+"""Bins of the running median: about the reach of PeacoQC's smoothing spline at 500 bins, and as many as
+the shortest stretch it calls good."""
+SMOOTHED_SD = {WIDTH_OF_MANY: 0.51, WIDTH_OF_FEW: 0.66}
+"""SD of the running median of that many overlapping bins against that of one bin, for normal values."""
+STEP_QUANTILE, NORMAL_QUANTILE = 0.8, 1.2816
+"""80 % of normal values lie within 1.2816 SD; the estimate from n of them errs by about 1/√n."""
 SMALLEST_NODE = 3
 N_STRETCHES, DRIFT_TAU = 10, 0.75
 
 Positions = npt.NDArray[np.intp]
 
 
-def smoothed(trajectories: Trajectories, *, width: int = SMOOTHED_BINS) -> FloatArray:
+def smoothing_width(n_bins: int) -> int:
+    """Bins of the running median."""
+    return WIDTH_OF_MANY if n_bins >= MANY_BINS else WIDTH_OF_FEW
+
+
+def smoothed(trajectories: Trajectories) -> FloatArray:
     """Running median over the bins that show the peak, shape (n_bins, n_trajectories).
 
     A median keeps a step where it is. Where fewer than half of the bins around show the peak nothing
     is known, and the trajectory's own median stands.
     """
-    places = np.where(trajectories.present, trajectories.place, np.nan)
+    places = trajectories.place
+    width = smoothing_width(len(places))
     padded = np.pad(places, ((width // 2, width // 2), (0, 0)), constant_values=np.nan)
     windows = np.lib.stride_tricks.sliding_window_view(padded, width, axis=0)
     here = nan_median(np.moveaxis(windows, 2, 0))
@@ -51,18 +61,22 @@ def least_shift(trajectories: Trajectories, *, k: float, min_shift: float) -> Fl
     """What chance alone does not do to a smoothed trajectory: k times its sampling error, or `min_shift`.
 
     The error of a place is read from bins that follow each other without sharing events, so that
-    neither a step nor a drift adds to it.
+    neither a step nor a drift adds to it: the 80th percentile of their differences, which a fifth of
+    leaps between two peaks does not escape, raised by two of its own standard errors.
     """
-    places = np.where(trajectories.present, trajectories.place, np.nan)
-    error = nan_quantile(np.abs(places[2:] - places[:-2]), 0.8) / 1.2816 / np.sqrt(2)
-    return np.fmax(k * SMOOTHED_SD * error, min_shift)
+    places = trajectories.place
+    steps = np.abs(places[2:] - places[:-2])
+    n_steps = np.count_nonzero(~np.isnan(steps), axis=0)
+    error = nan_quantile(steps, STEP_QUANTILE) / (NORMAL_QUANTILE * np.sqrt(2))
+    error *= 1 + 2 / np.sqrt(np.maximum(n_steps, 1))
+    return np.fmax(k * SMOOTHED_SD[smoothing_width(len(places))] * error, min_shift)
 
 
 def off_by_mad(
     curves: FloatArray, trajectories: Trajectories, among: BoolArray, *, k: float, least: FloatArray
 ) -> BoolArray:
     """Bins whose curve leaves the median of the bins `among` by more than k robust SD, and by `least`."""
-    known = np.where(trajectories.present & among[:, None], curves, np.nan)
+    known = np.where(among[:, None] & ~np.isnan(trajectories.place), curves, np.nan)
     return np.asarray(np.abs(curves - nan_median(known)) > np.fmax(k * robust_sd(known), least))
 
 
@@ -83,11 +97,11 @@ def isolated(curves: FloatArray, *, gain: float, least: FloatArray) -> tuple[Boo
 
     A node is split where the mean SD of the two sides is least against the SD of the node; the split
     holds if the SD falls by more than the share `gain` and the medians of the sides differ by
-    `min_shift`. Fewer than 150 bins are not judged, and a node of three or fewer is not split.
+    `min_shift`. A node of three or fewer bins is not split.
     """
     n_bins, n_curves = curves.shape
     outside = np.zeros(n_bins, bool)
-    if n_bins < MIN_BINS_TO_ISOLATE or not n_curves:
+    if not n_curves:
         return outside, np.empty(0, np.intp)
     leaves: list[Positions] = []
     split: list[int] = []
@@ -158,7 +172,7 @@ def drifting(trajectories: Trajectories, good: BoolArray, *, min_shift: float) -
     """
     if good.sum() < 2 * N_STRETCHES:
         return ()
-    places = np.where(trajectories.present, trajectories.place, np.nan)[good]
+    places = trajectories.place[good]
     stretches = [nan_median(part) for part in np.array_split(places, N_STRETCHES)]
     first, second = np.triu_indices(N_STRETCHES, 1)
     medians = np.array(stretches)
