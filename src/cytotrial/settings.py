@@ -252,7 +252,8 @@ def _unlike_parents(settings: Settings, code: str, parameter: Any) -> Iterator[s
     if isinstance(percent, Percent) and isinstance(count, Absolute) and percent.of != count.population:
         yield (
             f"parameters.{code}: {parameter.percent} is a percentage of '{percent.of}', but "
-            f"{parameter.count} counts '{count.population}'; if these are the same cells, say same_population: true"
+            f"{parameter.count} counts '{count.population}'; if these are the same cells, "
+            "say same_population: true"
         )
 
 

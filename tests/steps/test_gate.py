@@ -164,7 +164,7 @@ def test_a_population_that_the_parameters_name_and_the_template_lacks_is_refused
     template = Path("config/gating/treg.yaml")
     template.write_text(FMO_TEMPLATE.replace("name: Treg", "name: Tregs"), encoding="utf-8")
     with pytest.raises(
-        TemplateError, match="population 'Treg', which the parameters name.*did you mean 'Tregs'"
+        TemplateError, match=r"population 'Treg', which the parameters name.*did you mean 'Tregs'"
     ):
         compile_gating(Path("config/config.yaml"), panel="treg")
 

@@ -75,7 +75,8 @@ def test_the_configuration_names_the_markers_and_leaves_open_what_files_do_not_t
     proposal, _ = proposed(lab(tmp_path / "lab"), tmp_path / "study")
     config = yaml.safe_load((tmp_path / "study" / "config.yaml").read_text(encoding="utf-8"))
     treg, th17 = config["panels"]["treg"], config["panels"]["th17"]
-    assert treg["markers"] == {"CD3": ["CD3"], "FOXP3": ["FOXP3"], "CD25": ["CD25"], "CD4": ["CD4"]}
+    # The FMO tube has no label on APC-A: its channel of CD25 is known by the detector.
+    assert treg["markers"] == {"CD3": ["CD3"], "FOXP3": ["FOXP3"], "CD25": ["CD25", "APC-A"], "CD4": ["CD4"]}
     assert (treg["compensation"], th17["compensation"], th17["gating"]) == ("controls", None, None)
     assert config["fcs_dir"] == (tmp_path / "lab").as_posix()
     said = proposal.in_words()

@@ -118,7 +118,7 @@ def decide_parameters(config: Path, example: Path) -> None:
     """Take the parameters over from the example that every user copies."""
     decided = yaml.safe_load(example.read_text(encoding="utf-8"))
     parts = {key: decided[key] for key in ("counts", "parameters", "quality")}
-    text = config.read_text(encoding="utf-8").replace("results: results", "results: mine/results")
+    text = config.read_text(encoding="utf-8")
     config.write_text(text + yaml.safe_dump(parts, sort_keys=False), encoding="utf-8")
 
 

@@ -240,4 +240,4 @@ def _names_taken(read: SheetsRead) -> Iterator[str]:
     for batch in sorted(
         {tube.batch for tube in read.samples.rows if tube.batch.lower().endswith(".quality")}
     ):
-        yield f"sheets.samples: the batch '{batch}' ends in .quality, as the figures of a matrix do; rename it"
+        yield f"sheets.samples: the batch '{batch}' ends in .quality, as figures of a matrix do; rename it"

@@ -58,6 +58,10 @@ class PanelGroup:
     channels: frozenset[str]
     labelled: bool
 
+    def marker_of(self, name: str) -> str:
+        """The marker that a label, detector or fluorochrome stands for in this panel; empty if for none."""
+        return self.names.get(plain_name(name), "")
+
 
 def stains_of(channels: Sequence[Channel]) -> tuple[Stain, ...]:
     """The channels that carry a marker; the detectors by their own names if no channel has a label."""

@@ -124,7 +124,7 @@ def _config(draft: Draft, folder: Path, output: Path) -> str:
             "# Proposed from the folder's files; null is undecided. `cytotrial check` says what is missing.",
             f"study: {_quoted(study)}",
             f"fcs_dir: {_quoted(folder.as_posix())}",
-            "results: results",
+            f"results: {_quoted((output / 'results').as_posix())}",
             "sheets:",
             *(f"  {name}: {_quoted(path)}" for name, path in sheets.items()),
             "panels:",
@@ -137,14 +137,26 @@ def _config(draft: Draft, folder: Path, output: Path) -> str:
 
 def _panel_lines(panel: PanelGroup, draft: Draft) -> list[str]:
     beads = [marker for marker in panel.markers if "BEAD" in marker.upper()]
+    names = {marker: [*own, *_unlabelled(panel, draft, marker)] for marker, own in panel.markers.items()}
     return [
         f"  {_quoted(panel.name)}:",
         "    markers:",
-        *(f"      {_quoted(marker)}: {_quoted(list(names))}" for marker, names in panel.markers.items()),
+        *(f"      {_quoted(marker)}: {_quoted(names[marker])}" for marker in panel.markers),
         *([f"    without_fluorochrome: {_quoted(beads)}"] if beads else []),
         f"    compensation: {_compensation(panel, draft) or 'null'}",
         f"    gating: {_gating(panel) or 'null'}",
     ]
+
+
+def _unlabelled(panel: PanelGroup, draft: Draft, marker: str) -> list[str]:
+    """The $PnN of a marker's channel if some control of it has no such label, as many FMO tubes have not."""
+    own = panel.markers[marker]
+    controls = [tube for tube in draft.tubes if (tube.panel, tube.control_for) == (panel.name, marker)]
+    headers = [draft.headers[tube.fcs] for tube in controls if tube.fcs in draft.headers]
+    lacking = [header for header in headers if not any({c.name, c.label} & {*own} for c in header.channels)]
+    detectors = {name for header in lacking for name in header.names if panel.marker_of(name) == marker}
+    areas = {name for name in detectors if name.endswith("-A")} or detectors
+    return sorted(areas) if len(areas) == 1 else []
 
 
 def _quoted(value: str | list[str]) -> str:

@@ -66,15 +66,26 @@ def _find_peaks(densities: Densities) -> tuple[Positions, Positions, FloatArray]
 
 
 def _follow(in_bin: Positions, place: FloatArray, n_bins: int) -> FloatArray:
-    """Places of one channel's reference peaks, shape (n_bins, n_peaks), NaN where a bin lacks the peak."""
+    """Places of one channel's reference peaks, shape (n_bins, n_peaks), NaN where a bin lacks the peak.
+
+    Peaks that too few bins show are dropped as references first: what lay nearest to them, as all of a
+    stretch of shifted signal may, is followed as one of those that stay.
+    """
     numbers = np.bincount(in_bin, minlength=n_bins)
-    n_peaks = int(np.flatnonzero(np.bincount(numbers) > LEAST_BINS * n_bins)[-1]) if in_bin.size else 0
-    followed = np.full((n_bins, n_peaks), np.nan)
+    common = np.flatnonzero(np.bincount(numbers) > LEAST_BINS * n_bins)
+    n_peaks = int(common[-1]) if common.size else 0
     if not n_peaks:
-        return followed
+        return np.empty((n_bins, 0))
     reference = np.median(place[numbers[in_bin] == n_peaks].reshape(-1, n_peaks), axis=0)
-    distance = np.abs(place[:, None] - reference)
-    nearest = distance.argmin(axis=1)
-    order = np.argsort(-distance.min(axis=1), kind="stable")  # of two, the nearer is written last
-    followed[in_bin[order], nearest[order]] = place[order]
-    return followed[:, np.mean(~np.isnan(followed), axis=0) >= LEAST_PRESENT]
+    shown = np.mean(~np.isnan(_assign(in_bin, place, reference, n_bins)), axis=0)
+    return _assign(in_bin, place, reference[shown >= LEAST_PRESENT], n_bins)
+
+
+def _assign(in_bin: Positions, place: FloatArray, reference: FloatArray, n_bins: int) -> FloatArray:
+    """Every peak to the nearest reference, and of several in one bin the nearest."""
+    followed = np.full((n_bins, reference.size), np.nan)
+    if reference.size:
+        distance = np.abs(place[:, None] - reference)
+        order = np.argsort(-distance.min(axis=1), kind="stable")  # the nearest is written last
+        followed[in_bin[order], distance.argmin(axis=1)[order]] = place[order]
+    return followed
