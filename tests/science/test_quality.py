@@ -87,7 +87,8 @@ def test_a_removed_stretch_is_told_in_events_and_in_seconds():
     off = stretch(8_000, 10_000)
     time = arrivals()
     (interval,) = assess(tube(time, PE_A=np.where(off, 2 * signal(), signal()))).intervals
-    assert interval.first <= 8_000 < 10_000 <= interval.stop
+    assert interval.first <= 8_000
+    assert interval.stop >= 10_000
     assert interval.begin == pytest.approx(time[interval.first], rel=1e-5)
     assert interval.end == pytest.approx(time[interval.stop - 1], rel=1e-5)
     assert "signal" in interval.reasons
@@ -107,7 +108,7 @@ def test_percent_by_reason_sum_to_what_was_removed():
 
 def test_a_signal_that_steps_for_good_loses_the_smaller_part():
     late = stretch(13_000, N)
-    found = assess(tube(arrivals(), PE_A=np.where(late, 0.7 * signal(), signal())))
+    found = assess(tube(arrivals(), PE_A=np.where(late, 0.5 * signal(), signal())))
     assert not found.keep[late].any()
     assert np.mean(found.keep[~late]) > 0.97
     assert found.percent["isolation"] + found.percent["signal"] == pytest.approx(found.removed_percent)
@@ -194,7 +195,7 @@ def test_zero_is_the_lower_end_of_a_channel_that_never_falls_below_it():
 
 
 def test_bright_cells_and_beads_stay_if_only_scatter_is_masked():
-    bright, large = signal(), 100 * signal(seed=2)
+    bright, large = signal(), 20 * signal(seed=2)
     bright[:30], large[30:50] = 262_143.0, 262_143.0
     events = tube(arrivals(), **{"FSC_A": np.minimum(large, 262_143.0), "PE_A": bright})
     ranges = {"PE-A": 262_143.0, "FSC-A": 262_143.0}
@@ -216,7 +217,7 @@ def test_doublets_are_counted_and_kept():
     rng = np.random.default_rng(4)
     height = rng.lognormal(11, 0.1, N)
     area = height * 1.25 * (1 + 0.02 * rng.normal(size=N))
-    area[:400] *= 1.8
+    area[::50] *= 1.8
     found = assess(tube(arrivals(), FSC_A=area, FSC_H=height))
     # 400 doublets; beyond 4 SD of a normal ratio lie 3 in 100,000 singlets, one event at most here.
     assert 400 <= found.doublets <= 405

@@ -62,6 +62,7 @@ class Study:
 
     folder: Path
     compensation: str = "controls"
+    detectors: dict[str, str] = field(default_factory=dict)
     rows: list[Row] = field(default_factory=list)
 
     def add(self, name: str, content: bytes | None = None, **cells: str) -> None:
@@ -85,7 +86,8 @@ class Study:
         (self.folder / "gating.yaml").write_text(
             "version: 1.0.0\npopulations:\n  - {name: CD4+, channels: [CD4], gate: {low: 0.5}}\n"
         )
-        panel = {"markers": {name: [name] for name in STAINED.values()}, "gating": "gating.yaml"}
+        names = {marker: [marker, *self.detectors.get(marker, "").split()] for marker in STAINED.values()}
+        panel = {"markers": names, "gating": "gating.yaml"}
         config: dict[str, Any] = {
             "study": "TRIAL",
             "fcs_dir": "fcs",
@@ -114,7 +116,7 @@ def outcome(row: Row) -> tuple[str, str]:
     return row["status"], row["code"]
 
 
-def test_a_file_with_nothing_wrong_is_ok_and_its_row_says_what_it_is(study: Study):
+def test_a_file_with_nothing_wrong_is_ok_and_its_row_says_what_it_is(study: Study) -> None:
     study.add("T1", content := fcs_bytes(BTIM="09:30:00"))
     row = study.checked()["T1"]
     assert outcome(row) == ("ok", "")
@@ -123,7 +125,7 @@ def test_a_file_with_nothing_wrong_is_ok_and_its_row_says_what_it_is(study: Stud
     assert row["fcs_sha256"] == hashlib.sha256(content).hexdigest()
 
 
-def test_missing_markers_are_told_all_at_once_with_the_names_seen_and_a_near_miss(study: Study):
+def test_missing_markers_are_told_all_at_once_with_the_names_seen_and_a_near_miss(study: Study) -> None:
     study.add("T1", fcs_bytes({"FITC-A": "CD3", "PE-A": "FOXP-3", "BV421-A": ""}))
     row = study.checked()["T1"]
     assert outcome(row) == ("reject", "MARKER_MISSING")
@@ -133,7 +135,7 @@ def test_missing_markers_are_told_all_at_once_with_the_names_seen_and_a_near_mis
     assert "did you mean FOXP-3?" in row["message"]
 
 
-def test_a_marker_on_two_channels_is_rejected_and_both_are_named(study: Study):
+def test_a_marker_on_two_channels_is_rejected_and_both_are_named(study: Study) -> None:
     study.add("T1", fcs_bytes({**STAINED, "APC-A": "CD4"}))
     row = study.checked()["T1"]
     assert row["status"] == "reject"
@@ -141,7 +143,7 @@ def test_a_marker_on_two_channels_is_rejected_and_both_are_named(study: Study):
     assert "marker CD4 is on 2 channels: BV421-A (CD4), APC-A (CD4)" in row["message"]
 
 
-def test_a_file_that_is_not_the_one_of_the_sheet_is_rejected_with_both_hashes(study: Study):
+def test_a_file_that_is_not_the_one_of_the_sheet_is_rejected_with_both_hashes(study: Study) -> None:
     content = fcs_bytes()
     digest = hashlib.sha256(content).hexdigest()
     study.add("GOOD", content, sha256=digest.upper())
@@ -153,7 +155,7 @@ def test_a_file_that_is_not_the_one_of_the_sheet_is_rejected_with_both_hashes(st
     assert f"the file's SHA-256 begins {seen}, the sheet says 000000000000" in rows["OTHER"]["message"]
 
 
-def test_the_same_content_twice_rejects_both_rows_and_each_names_the_other(study: Study):
+def test_the_same_content_twice_rejects_both_rows_and_each_names_the_other(study: Study) -> None:
     study.add("T1", fcs_bytes())
     study.add("T2", fcs_bytes())
     study.add("T3", fcs_bytes(seed="1"))
@@ -176,7 +178,7 @@ def test_the_same_content_twice_rejects_both_rows_and_each_names_the_other(study
 )
 def test_a_tube_is_acquired_on_the_day_of_the_draw_or_in_the_week_after(
     study: Study, date: str, expected: str, said: str
-):
+) -> None:
     study.add("T1", fcs_bytes(DATE=date))
     row = study.checked()["T1"]
     assert outcome(row) == (expected, "DATES_DISAGREE" if said else "")
@@ -188,7 +190,7 @@ def test_a_tube_is_acquired_on_the_day_of_the_draw_or_in_the_week_after(
 )
 def test_events_that_were_compensated_before_export_are_not_compensated_again(
     study: Study, compensation: str, expected: str
-):
+) -> None:
     study.compensation = compensation
     study.add("T1", fcs_bytes({f"Comp-{name}": label for name, label in STAINED.items()}))
     row = study.checked()["T1"]
@@ -196,7 +198,7 @@ def test_events_that_were_compensated_before_export_are_not_compensated_again(
     assert ("ALREADY_COMPENSATED" in row["code"].split(";")) == (expected == "reject")
 
 
-def test_a_panel_that_relies_on_the_files_matrix_rejects_a_file_without_one(study: Study):
+def test_a_panel_that_relies_on_the_files_matrix_rejects_a_file_without_one(study: Study) -> None:
     study.compensation = "embedded"
     study.add("WITH", fcs_bytes(SPILLOVER=MATRIX))
     study.add("WITHOUT", fcs_bytes())
@@ -211,7 +213,7 @@ def test_a_panel_that_relies_on_the_files_matrix_rejects_a_file_without_one(stud
 )
 def test_a_bad_matrix_in_the_file_rejects_it_only_where_that_matrix_is_needed(
     study: Study, compensation: str, expected: str
-):
+) -> None:
     study.compensation = compensation
     study.add("T1", fcs_bytes(SPILLOVER="2,FITC-A,PE-A,1,0.5,2,1"))  # determinant 1 - 0.5 × 2 = 0
     row = study.checked()["T1"]
@@ -219,7 +221,7 @@ def test_a_bad_matrix_in_the_file_rejects_it_only_where_that_matrix_is_needed(
     assert "singular" in row["message"]
 
 
-def test_a_single_stain_needs_its_own_marker_only(study: Study):
+def test_a_single_stain_needs_its_own_marker_only(study: Study) -> None:
     for marker in STAINED.values():
         labels = {name: label if label == marker else "" for name, label in STAINED.items()}
         study.add(f"SS-{marker}", fcs_bytes(labels), role="single_stain", control_for=marker)
@@ -236,7 +238,14 @@ def test_a_single_stain_needs_its_own_marker_only(study: Study):
     assert "marker FOXP3" in rows["SS-WRONG"]["message"]
 
 
-def test_a_tube_that_was_not_done_keeps_its_row_and_its_reason(study: Study):
+def test_the_marker_that_an_fmo_tube_leaves_out_may_be_known_by_its_detector(study: Study) -> None:
+    study.detectors = {"FOXP3": "PE-A"}
+    study.add("FMO", fcs_bytes({**STAINED, "PE-A": ""}), role="fmo", control_for="FOXP3")
+    study.add("WHOLE", fcs_bytes())
+    assert [row["status"] for row in study.checked().values()] == ["ok", "ok"]
+
+
+def test_a_tube_that_was_not_done_keeps_its_row_and_its_reason(study: Study) -> None:
     study.add("T1", fcs="", collected="", status="NOT_DONE", reason_not_done="blood clotted")
     study.add("T2", fcs_bytes())
     rows = study.checked()
@@ -245,7 +254,7 @@ def test_a_tube_that_was_not_done_keeps_its_row_and_its_reason(study: Study):
     assert rows["T2"]["status"] == "ok"
 
 
-def test_no_file_at_all_and_files_that_are_none_reject_their_own_rows_only(study: Study):
+def test_no_file_at_all_and_files_that_are_none_reject_their_own_rows_only(study: Study) -> None:
     study.add("GONE")
     study.add("PAGE", b"<html>please log in</html>")
     study.add("EMPTY", b"")
@@ -274,7 +283,7 @@ def test_no_file_at_all_and_files_that_are_none_reject_their_own_rows_only(study
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="nothing is forbidden to the administrator")
-def test_a_file_that_may_not_be_read_rejects_its_own_row_only(study: Study):
+def test_a_file_that_may_not_be_read_rejects_its_own_row_only(study: Study) -> None:
     study.add("T1", fcs_bytes())
     study.add("T2", fcs_bytes(seed="1"))
     (study.folder / "fcs" / "T1.fcs").chmod(0)
@@ -285,7 +294,7 @@ def test_a_file_that_may_not_be_read_rejects_its_own_row_only(study: Study):
     }
 
 
-def test_the_reason_for_a_rejection_stands_before_the_warnings(study: Study):
+def test_the_reason_for_a_rejection_stands_before_the_warnings(study: Study) -> None:
     study.add("T1", fcs_bytes({"FITC-A": "CD3", "PE-A": "FOXP3", "BV421-A": ""}, DATE="07-JAN-2024"))
     row = study.checked()["T1"]
     assert outcome(row) == ("reject", "MARKER_MISSING;DATES_DISAGREE")
@@ -299,7 +308,7 @@ def every_outcome(study: Study) -> None:
     study.add("T7", fcs="", collected="", status="NOT_DONE", reason_not_done='clotted, "again"')
 
 
-def test_as_many_rows_come_out_as_went_in_whatever_became_of_them(study: Study):
+def test_as_many_rows_come_out_as_went_in_whatever_became_of_them(study: Study) -> None:
     every_outcome(study)
     plan = make_plan(study.write())
     for unit in plan.units:
@@ -323,7 +332,7 @@ def cytotrial(*arguments: str) -> subprocess.CompletedProcess[str]:
     )
 
 
-def test_the_command_prints_valid_json_and_ends_with_2_if_rows_were_rejected(study: Study):
+def test_the_command_prints_valid_json_and_ends_with_2_if_rows_were_rejected(study: Study) -> None:
     every_outcome(study)
     config = str(study.write())
     done = cytotrial("check", "--config", config, "--json")
@@ -338,6 +347,6 @@ def test_the_command_prints_valid_json_and_ends_with_2_if_rows_were_rejected(stu
     assert in_words.stdout.rstrip().endswith("4 tubes: 1 ok, 1 warned, 1 rejected, 1 not done")
 
 
-def test_the_command_ends_with_0_if_no_row_was_rejected(study: Study):
+def test_the_command_ends_with_0_if_no_row_was_rejected(study: Study) -> None:
     study.add("T1", fcs_bytes())
     assert cytotrial("check", "--config", str(study.write())).returncode == 0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import re
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
@@ -129,7 +130,7 @@ def first_result(filled: Lab) -> Lab:
     return filled
 
 
-def test_names_with_blanks_and_brackets_tell_what_the_demos_own_sheet_says(lab: Lab):
+def test_names_with_blanks_and_brackets_tell_what_the_demos_own_sheet_says(lab: Lab) -> None:
     rows = {row["fcs"]: row for row in rows_of(lab.study.path("mine", "samples.tsv"))}
     assert set(rows) == set(lab.named)
     assert any(" (2).fcs" in name for name in rows)
@@ -142,7 +143,7 @@ def test_names_with_blanks_and_brackets_tell_what_the_demos_own_sheet_says(lab: 
         assert {column: row[column] for column in DECIDED_BY_FILES} == expected, name
 
 
-def test_what_is_undecided_is_said_and_the_check_asks_for_it_row_by_row(lab: Lab):
+def test_what_is_undecided_is_said_and_the_check_asks_for_it_row_by_row(lab: Lab) -> None:
     said = lab.study.path("init.txt").read_text(encoding="utf-8")
     for cell in ("samples.tsv, collected", "beads_per_tube", "subjects.tsv: first_dose", "visits.tsv"):
         assert cell in said
@@ -152,7 +153,7 @@ def test_what_is_undecided_is_said_and_the_check_asks_for_it_row_by_row(lab: Lab
     assert "Traceback" not in done.stderr
 
 
-def test_init_overwrites_nothing(lab: Lab):
+def test_init_overwrites_nothing(lab: Lab) -> None:
     mine = lab.study.path("mine")
     before = {path.name: path.read_bytes() for path in mine.iterdir()}
     done = lab.cytotrial("init", "raw", "--output", "mine")
@@ -161,7 +162,7 @@ def test_init_overwrites_nothing(lab: Lab):
     assert {path.name: path.read_bytes() for path in mine.iterdir()} == before
 
 
-def test_the_check_of_the_filled_sheets_rejects_the_broken_file_alone_and_ends_with_2(filled: Lab):
+def test_the_check_of_the_filled_sheets_rejects_the_broken_file_alone_and_ends_with_2(filled: Lab) -> None:
     done = filled.cytotrial("check", "--config", "mine/config.yaml")
     assert done.returncode == 2, done.stdout + done.stderr
     rejected = [line for line in done.stdout.splitlines() if " reject " in line]
@@ -171,7 +172,7 @@ def test_the_check_of_the_filled_sheets_rejects_the_broken_file_alone_and_ends_w
     assert f"{n_tubes} tubes: {n_tubes - 1} ok, 0 warned, 1 rejected, 0 not done" in done.stdout
 
 
-def test_the_first_result_equals_that_of_the_demos_own_sheets(first_result: Lab, study: Study):
+def test_the_first_result_equals_that_of_the_demos_own_sheets(first_result: Lab, study: Study) -> None:
     # The same bytes gated by the same templates: the ids of tubes, subjects and batches change no number.
     study.run()
     demo = rows_of(study.path("results", "dataset", "counts.csv"), ",")
@@ -191,7 +192,7 @@ def test_the_first_result_equals_that_of_the_demos_own_sheets(first_result: Lab,
     assert len([row for row in mine if row["value"]]) > 50
 
 
-def test_the_broken_file_is_mended_and_only_its_subject_runs_again(first_result: Lab):
+def test_the_broken_file_is_mended_and_only_its_subject_runs_again(first_result: Lab) -> None:
     inventory = first_result.study.path("mine", "results", "check", "inventory.csv")
     (broken,) = [row for row in rows_of(inventory, ",") if row["status"] == "reject"]
     sheet = {row["sample_id"]: row for row in rows_of(first_result.study.path("mine", "samples.tsv"))}
@@ -213,7 +214,7 @@ def test_the_broken_file_is_mended_and_only_its_subject_runs_again(first_result:
     assert after[broken["sample_id"]]["status"] != "reject"
 
 
-def test_init_ends_without_a_traceback_on_every_folder_of_real_files(shared: Path, tmp_path: Path):
+def test_init_ends_without_a_traceback_on_every_folder_of_real_files(shared: Path, tmp_path: Path) -> None:
     for folder in sorted(path for path in (shared / "data").iterdir() if path.is_dir()):
         done = subprocess.run(
             [sys.executable, "-m", "cytotrial", "init", str(folder), "--output", str(tmp_path / folder.name)],
@@ -224,3 +225,12 @@ def test_init_ends_without_a_traceback_on_every_folder_of_real_files(shared: Pat
         assert done.returncode == 0, (folder.name, done.stderr)
         assert "Traceback" not in done.stderr
         assert (tmp_path / folder.name / "config.yaml").exists()
+
+
+def test_every_code_that_the_page_explains_is_one_that_a_file_can_get(repository: Path) -> None:
+    page = (repository / "docs" / "your-own-data.md").read_text(encoding="utf-8")
+    table = page.partition("The codes you are most likely to meet:")[2].partition("## 4.")[0]
+    explained = re.findall(r"`([A-Z][A-Z0-9_]{4,})`", table)
+    code = "".join(path.read_text(encoding="utf-8") for path in (repository / "src").rglob("*.py"))
+    assert len(explained) > 20
+    assert [name for name in explained if f'"{name}"' not in code] == []

@@ -188,14 +188,16 @@ def outputs(folder: Path) -> Iterator[Path]:
     return (path for path in folder.rglob("*") if path.is_file() and not path.is_relative_to(raw))
 
 
-def test_the_raw_files_do_hold_every_planted_name_in_every_place(trial: Trial):
+def test_the_raw_files_do_hold_every_planted_name_in_every_place(trial: Trial) -> None:
     content = next(trial.raw.rglob("S001_W00_treg.fcs")).read_bytes()
     assert words_in(content) == set(WORDS)
     assert words_in(content[-40:]) == {b"ophelia", b"hollowaybrook"}
     assert all(words_in(value.encode()) for value in PLANTED.values())
 
 
-def test_the_trial_ran_to_a_dataset_and_says_by_keyword_that_the_files_may_name_a_person(trial: Trial):
+def test_the_trial_ran_to_a_dataset_and_says_by_keyword_that_the_files_may_name_a_person(
+    trial: Trial,
+) -> None:
     with trial.study.path("results", "check", "inventory.csv").open(encoding="utf-8", newline="") as stream:
         rows = list(csv.DictReader(stream))
     telling = [row for row in rows if "IDENTITY_IN_KEYWORDS" in row["code"]]
@@ -206,7 +208,7 @@ def test_the_trial_ran_to_a_dataset_and_says_by_keyword_that_the_files_may_name_
     assert len(re.findall(r"S001,W0\d,.*,10\^6/L,[0-9]", values)) >= 4
 
 
-def test_no_file_that_was_written_holds_a_planted_name(trial: Trial):
+def test_no_file_that_was_written_holds_a_planted_name(trial: Trial) -> None:
     found: dict[str, set[bytes]] = {}
     n_files = 0
     for path in outputs(trial.study.folder):
@@ -223,12 +225,12 @@ def test_no_file_that_was_written_holds_a_planted_name(trial: Trial):
     assert n_files > 200
 
 
-def test_nothing_that_was_printed_holds_a_planted_name(trial: Trial):
+def test_nothing_that_was_printed_holds_a_planted_name(trial: Trial) -> None:
     assert {command for command, said in trial.printed.items() if words_in(said.encode())} == set()
     assert all(trial.printed.values())
 
 
-def test_the_copies_hold_the_same_events_and_the_damaged_files_are_refused(trial: Trial):
+def test_the_copies_hold_the_same_events_and_the_damaged_files_are_refused(trial: Trial) -> None:
     copies = {path.relative_to(trial.study.path("copies")): path
               for path in trial.study.path("copies").rglob("*.fcs")}  # fmt: skip
     raw = {path.relative_to(trial.raw): path for path in trial.raw.rglob("*.fcs")}
@@ -246,7 +248,7 @@ def test_the_copies_hold_the_same_events_and_the_damaged_files_are_refused(trial
 
 def test_a_name_that_a_stray_delimiter_made_a_keyword_is_not_in_the_copy_either(
     tiny_demo: Path, tmp_path: Path
-):
+) -> None:
     # `Quillfeather/Ophelia/1961` with single delimiters reads as a value and a keyword OPHELIA.
     stray = "PATIENT NAME/Quillfeather/Ophelia/1961/TUBE NAME/Quillfeather/Ophelia/1962/"
     whole = next((tiny_demo / "fcs").rglob("S001_W00_treg.fcs")).read_bytes()

@@ -20,9 +20,9 @@ from cytotrial.science.quality.rules import (
     isolated,
     least_shift,
     off_by_mad,
+    running_median,
     runs,
     short_runs,
-    smoothed,
 )
 from cytotrial.terms import BoolArray, Events
 
@@ -258,20 +258,20 @@ def _unsteady(
     flags: tuple[str, ...],
 ) -> _Unsteady:
     """Judge every bin by the flow rate and by the places of the peaks."""
-    curves = smoothed(trajectories)
+    curves = running_median(trajectories.place)
     least = least_shift(trajectories, k=k_mad, min_shift=min_shift)
     outside, split = isolated(curves, gain=isolation_gain, least=least)
     moved = off_by_mad(curves, trajectories, ~outside, k=k_mad, least=least)
-    signal = moved.any(axis=1)
+    signal: BoolArray = np.asarray(moved.any(axis=1))
     off = rate | signal | outside
     short = short_runs(off, shortest=shortest_run)
     drift = drifting(trajectories, ~(off | short), min_shift=min_shift)
-    causes = moved.any(axis=0)
+    causes: BoolArray = np.asarray(moved.any(axis=0))
     causes[split] = True
     by_reason = {"rate": rate, "signal": signal, "isolation": outside, "short_run": short}
     return _Unsteady(
         {reason: _halves_of(bad) for reason, bad in by_reason.items()},
-        ((RATE,) if rate.any() else ()) + channels_of(trajectories, causes),
+        (*([RATE] if rate.any() else []), *channels_of(trajectories, causes)),
         drift,
         (*flags, *((f"DRIFT:{','.join(drift)}",) if drift else ())),
     )

@@ -13,17 +13,19 @@ from cytotrial.terms import BoolArray, FloatArray
 
 MAD_TO_SD = 1.4826
 """Median absolute deviation of normal values times this is their SD."""
-MANY_BINS = 150
-"""PeacoQC's bound between many bins and few."""
+MANY_BINS = 100
 WIDTH_OF_MANY, WIDTH_OF_FEW = 9, 5
-"""Bins of the running median: about the reach of PeacoQC's smoothing spline at 500 bins, and as many as
-the shortest stretch it calls good."""
+"""Bins of the running median: from a hundred bins on about the reach of PeacoQC's smoothing spline, so that
+what lasts five half bins is seen; otherwise as many as the shortest stretch that is called good."""
 SMOOTHED_SD = {WIDTH_OF_MANY: 0.51, WIDTH_OF_FEW: 0.66}
 """SD of the running median of that many overlapping bins against that of one bin, for normal values."""
 STEP_QUANTILE, NORMAL_QUANTILE = 0.8, 1.2816
 """80 % of normal values lie within 1.2816 SD; the estimate from n of them errs by about 1/√n."""
 SMALLEST_NODE = 3
+"""Nodes of no more bins are not split (PeacoQC)."""
 N_STRETCHES, DRIFT_TAU = 10, 0.75
+"""A tau of 0.75 or more among ten has a probability of about 0.001 where there is no trend (Kendall MG.
+A new measure of rank correlation. Biometrika 1938;30:81-93)."""
 
 Positions = npt.NDArray[np.intp]
 
@@ -33,19 +35,18 @@ def smoothing_width(n_bins: int) -> int:
     return WIDTH_OF_MANY if n_bins >= MANY_BINS else WIDTH_OF_FEW
 
 
-def smoothed(trajectories: Trajectories) -> FloatArray:
+def running_median(places: FloatArray) -> FloatArray:
     """Running median over the bins that show the peak, shape (n_bins, n_trajectories).
 
     A median keeps a step where it is. Where fewer than half of the bins around show the peak nothing
     is known, and the trajectory's own median stands.
     """
-    places = trajectories.place
     width = smoothing_width(len(places))
     padded = np.pad(places, ((width // 2, width // 2), (0, 0)), constant_values=np.nan)
     windows = np.lib.stride_tricks.sliding_window_view(padded, width, axis=0)
     here = nan_median(np.moveaxis(windows, 2, 0))
     known = np.count_nonzero(~np.isnan(windows), axis=2) > width // 2
-    return np.where(known, here, nan_median(places))
+    return np.asarray(np.where(known, here, nan_median(places)))
 
 
 def nan_median(values: FloatArray) -> FloatArray:
@@ -69,7 +70,7 @@ def least_shift(trajectories: Trajectories, *, k: float, min_shift: float) -> Fl
     n_steps = np.count_nonzero(~np.isnan(steps), axis=0)
     error = nan_quantile(steps, STEP_QUANTILE) / (NORMAL_QUANTILE * np.sqrt(2))
     error *= 1 + 2 / np.sqrt(np.maximum(n_steps, 1))
-    return np.fmax(k * SMOOTHED_SD[smoothing_width(len(places))] * error, min_shift)
+    return np.asarray(np.fmax(k * SMOOTHED_SD[smoothing_width(len(places))] * error, min_shift))
 
 
 def off_by_mad(
@@ -96,8 +97,8 @@ def isolated(curves: FloatArray, *, gain: float, least: FloatArray) -> tuple[Boo
     """Bins outside the largest leaf of PeacoQC's isolation tree, and the columns that were split.
 
     A node is split where the mean SD of the two sides is least against the SD of the node; the split
-    holds if the SD falls by more than the share `gain` and the medians of the sides differ by
-    `min_shift`. A node of three or fewer bins is not split.
+    holds if the SD falls by more than the share `gain` and the medians of the sides differ by `least`.
+    A node of three or fewer bins is not split.
     """
     n_bins, n_curves = curves.shape
     outside = np.zeros(n_bins, bool)
@@ -143,7 +144,7 @@ def _best_split(curves: FloatArray, least: FloatArray) -> tuple[float, int, floa
     return float(gains[at, column]), int(column), float(ordered[at, column])
 
 
-def _sd(sums: FloatArray, squares: FloatArray, n: npt.NDArray[np.integer]) -> FloatArray:  # type: ignore[type-arg]
+def _sd(sums: FloatArray, squares: FloatArray, n: npt.NDArray[np.integer]) -> FloatArray:
     """Standard deviation from sums; 0 for a single value."""
     variance = (squares - sums**2 / n) / np.maximum(n - 1, 1)
     return np.asarray(np.sqrt(np.maximum(variance, 0.0)))
