@@ -242,8 +242,8 @@ def test_the_copies_hold_the_same_events_and_the_damaged_files_are_refused(trial
         assert old is not None
         assert new is not None
         assert new.channels == old.channels
-        values = [read_events(file, header).events.values for file, header in ((raw[name], old), (path, new))]
-        assert np.array_equal(*values), name
+        before, after = read_events(raw[name], old).events, read_events(path, new).events
+        assert np.array_equal(before.values, after.values), name
 
 
 def test_a_name_that_a_stray_delimiter_made_a_keyword_is_not_in_the_copy_either(
