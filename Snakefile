@@ -18,6 +18,7 @@ rule all:
     default_target: True
     input:
         LAYOUT.inventory,
+        LAYOUT.quality,
         LAYOUT.gates,
         LAYOUT.populations,
         LAYOUT.counts,

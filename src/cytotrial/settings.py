@@ -153,8 +153,23 @@ class Quality(Model):
     """Acquisition quality: which events are masked before gating, and when a tube is flagged."""
 
     time_bins: bool = Field(True, description="Mask stretches of time with an unstable rate or signal.")
-    time_k: float = Field(
-        7.0, gt=0, description="A time bin is unstable beyond median ± k robust SD of rate or channel median."
+    mad: float = Field(
+        6.0, gt=0, description="A time bin is off if a peak leaves its median by this many robust SD."
+    )
+    isolation_gain: float = Field(
+        0.6, gt=0, lt=1, description="Share of the SD that a split of the time bins must take away."
+    )
+    min_shift: float = Field(
+        0.05,
+        ge=0,
+        description="A peak that moves less than this (arcsinh, cofactor 150; about 5 % of a bright signal) "
+        "is steady.",
+    )
+    rate_factor: float = Field(
+        1.5, gt=1, description="A bin's event rate is off only beyond this factor from the median rate."
+    )
+    max_margin_percent: float = Field(
+        10.0, ge=0, le=100, description="A scatter channel with more events off its scale is flagged."
     )
     max_time_removed_percent: float = Field(
         30.0,

@@ -16,7 +16,7 @@ from cytotrial.files.fcs import FcsHeader, inspect_fcs, read_events
 from cytotrial.files.template import read_template
 from cytotrial.science.gates import TubeEvents
 from cytotrial.science.gating import GatedTube, StainedTube, gate_tube
-from cytotrial.science.quality import stable_time
+from cytotrial.science.quality import assess_acquisition
 from cytotrial.terms import TUBE_MATRIX
 
 SEED = 7
@@ -39,7 +39,9 @@ def gate_by_template(template: Path, path: Path, header: FcsHeader) -> GatedTube
     events = read_events(path, header).events
     channels = {channel.label: channel.name for channel in header.channels if channel.label}
     compensated = TubeEvents(events, {TUBE_MATRIX: header.spillover})
-    tube = StainedTube(path.stem, compensated, channels, stable_time(events).keep)
+    signals = [name for name in events.channels if name != "Time"]
+    keep = assess_acquisition(events, time_channel="Time", signal_channels=signals).keep
+    tube = StainedTube(path.stem, compensated, channels, keep)
     return gate_tube(read_template(template), tube, controls={})
 
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from cytotrial.errors import GateError
-from cytotrial.science.quality import AcquisitionQuality, assess_acquisition, stable_time
+from cytotrial.science.quality import AcquisitionQuality, assess_acquisition
 from cytotrial.terms import Events
 
 N = 20_000
@@ -272,11 +272,3 @@ def test_a_rare_population_that_comes_in_by_chance_removes_nothing():
         rng = np.random.default_rng(seed)
         values = np.where(rng.random(N) < 0.005, 50_000.0, signal(seed=seed))
         assert assess(tube(arrivals(seed=seed), PE_A=values)).steady.all()
-
-
-def test_the_check_by_medians_still_answers():
-    off = stretch(8_000, 10_000)
-    events = tube(arrivals(), PE_A=np.where(off, 2 * signal(), signal()))
-    found = stable_time(events)
-    assert not found.keep[off].any()
-    assert found.channels == ("PE-A",)

@@ -22,6 +22,7 @@ rule gate:
         matrices=matrices,
         fcs=lambda w: raw(gated(w)),
     output:
+        quality=LAYOUT.unit_quality("{panel}", "{unit}"),
         gates=LAYOUT.unit_gates("{panel}", "{unit}"),
         populations=LAYOUT.unit_populations("{panel}", "{unit}"),
         pictures=LAYOUT.unit_pictures("{panel}", "{unit}"),
@@ -38,9 +39,11 @@ rule gate:
 
 rule collect:
     input:
+        [LAYOUT.unit_quality(*job) for job in PLAN.gating_jobs],
         [LAYOUT.unit_gates(*job) for job in PLAN.gating_jobs],
         [LAYOUT.unit_populations(*job) for job in PLAN.gating_jobs],
     output:
+        LAYOUT.quality,
         LAYOUT.gates,
         LAYOUT.populations,
     log:

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from cytotrial.files.tables import concatenate
-from cytotrial.steps.layout import GATES, POPULATIONS
+from cytotrial.steps.layout import GATES, POPULATIONS, QUALITY
 from cytotrial.steps.plan import Plan
 
 
 def collect_gating(plan: Plan) -> None:
-    """Write gates.csv and populations.csv, sorted by tube; populations stay in gating order."""
+    """Write quality.csv, gates.csv and populations.csv, sorted by tube; populations stay in gating order."""
     layout, jobs = plan.layout, plan.gating_jobs
+    concatenate(
+        layout.quality, [layout.unit_quality(*job) for job in jobs], columns=QUALITY, sort_by=["sample_id"]
+    )
     concatenate(layout.gates, [layout.unit_gates(*job) for job in jobs], columns=GATES, sort_by=["sample_id"])
     concatenate(
         layout.populations,

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from cytotrial.errors import CytotrialError
-from cytotrial.files.fcs import inspect_fcs, read_events
+from cytotrial.files.fcs import FcsHeader, inspect_fcs, read_events
 from cytotrial.files.spillover import read_spillover
 from cytotrial.files.strategy import gate_to_json, read_strategies
 from cytotrial.files.tables import Row, read_table, write_table
@@ -24,12 +24,12 @@ from cytotrial.science.gating import (
     gate_control,
     gate_tube,
 )
-from cytotrial.science.quality import StableTime, stable_time
-from cytotrial.steps.layout import GATES, POPULATIONS
+from cytotrial.science.quality import REASONS, AcquisitionQuality, assess_acquisition
+from cytotrial.steps.layout import GATES, POPULATIONS, QUALITY
 from cytotrial.steps.pictures import picture_of, write_pictures
 from cytotrial.steps.plan import Plan
 from cytotrial.steps.strategies import strategy_of
-from cytotrial.steps.tubes import channels_of_markers, value_flags
+from cytotrial.steps.tubes import channels_of_markers, highest_values, value_flags
 from cytotrial.terms import (
     ROOT,
     TUBE_MATRIX,
@@ -44,6 +44,9 @@ from cytotrial.terms import (
     Tube,
 )
 
+SCATTER = ("FSC", "SSC")
+"""Channels whose off-scale events are masked: in fluorescence a bright bead or cell is still one to count."""
+
 CONTROLS = {Role.UNSTIMULATED, Role.FMO, Role.ISOTYPE}
 
 
@@ -54,7 +57,7 @@ class LoadedTube:
     tube: Tube
     stained: StainedTube
     strategy: GatingStrategy
-    time: StableTime
+    quality: AcquisitionQuality
     flags: tuple[str, ...]
 
 
@@ -62,6 +65,7 @@ class LoadedTube:
 class _Outcome:
     """The rows that one tube contributes."""
 
+    quality: Sequence[Row]
     gates: Sequence[Row]
     populations: Sequence[Row]
     pictures: Sequence[Mapping[str, object]]
@@ -100,16 +104,14 @@ class Bench:
         matrix = self._matrix(tube, report.header.spillover)
         flags = list(value_flags(checked["code"])) if checked["status"] == "warn" else []
         flags += self._not_in_matrix(channels, matrix)
-        time = self._time(decoded.events, report.header.time_index)
+        quality = self._quality(decoded.events, report.header)
         flags += [f"NON_FINITE_EVENTS:{decoded.n_nonfinite}"] if decoded.n_nonfinite else []
         strategy = strategy_of(self.strategies, fcs=tube.fcs)
         events = TubeEvents(
             decoded.events, {**strategy.matrices, **({TUBE_MATRIX: matrix} if matrix else {})}
         )
-        stained = StainedTube(tube.sample_id, events, channels, time.keep)
-        return LoadedTube(
-            tube, stained, strategy, time, (*flags, *self._quality_flags(time, decoded.events.n_events))
-        )
+        stained = StainedTube(tube.sample_id, events, channels, quality.keep)
+        return LoadedTube(tube, stained, strategy, quality, (*flags, *self._quality_flags(quality)))
 
     def _matrix(self, tube: Tube, embedded: SpilloverMatrix | None) -> SpilloverMatrix | None:
         mode = self.settings.compensation
@@ -142,19 +144,35 @@ class Bench:
             )
         return [f"NOT_IN_MATRIX:{marker}" for marker in lacking]
 
-    def _time(self, events: Events, time_index: int | None) -> StableTime:
-        quality = self.plan.trial.settings.quality
-        if not quality.time_bins:
-            return StableTime(np.ones(events.n_events, bool), 0.0)
-        name = events.channels[time_index] if time_index is not None else ""
-        return stable_time(events, time_channel=name, k=quality.time_k)
+    def _quality(self, events: Events, header: FcsHeader) -> AcquisitionQuality:
+        """Steadiness of rate and signal, and events off the scale of the scatter channels."""
+        settings = self.plan.trial.settings.quality
+        if not settings.time_bins:
+            everything = np.ones(events.n_events, bool)
+            return AcquisitionQuality(everything, everything, 0.0, {})
+        time = events.channels[header.time_index] if header.time_index is not None else None
+        signals = [name for name in events.channels if name != time]
+        return assess_acquisition(
+            events,
+            time_channel=time,
+            signal_channels=signals,
+            ranges=highest_values(header),
+            margin_channels=[name for name in signals if name.startswith(SCATTER)],
+            k_mad=settings.mad,
+            isolation_gain=settings.isolation_gain,
+            min_shift=settings.min_shift,
+            min_rate_factor=settings.rate_factor,
+            max_margin_percent=settings.max_margin_percent,
+        )
 
-    def _quality_flags(self, time: StableTime, n_events: int) -> Iterator[str]:
-        quality = self.plan.trial.settings.quality
-        yield from time.flags
-        if time.removed_percent > quality.max_time_removed_percent:
-            yield f"UNSTABLE_TIME:{time.removed_percent:.1f}%"
-        if n_events < quality.min_events:
+    def _quality_flags(self, quality: AcquisitionQuality) -> Iterator[str]:
+        settings = self.plan.trial.settings.quality
+        yield from quality.flags
+        n_events = quality.keep.size
+        unsteady = 100 * float(np.mean(~quality.steady)) if n_events else 0.0
+        if unsteady > settings.max_time_removed_percent:
+            yield f"UNSTABLE_TIME:{unsteady:.1f}%"
+        if n_events < settings.min_events:
             yield f"FEW_EVENTS:{n_events}"
 
 
@@ -190,6 +208,9 @@ def gate_unit(plan: Plan, *, panel: str, unit: str) -> None:
     outcomes = _gate_draws(bench, tubes, others, checked)
     done = [outcomes[tube.sample_id] for tube in tubes]
     layout = plan.layout
+    write_table(
+        layout.unit_quality(panel, unit), QUALITY, [row for outcome in done for row in outcome.quality]
+    )
     write_table(layout.unit_gates(panel, unit), GATES, [row for outcome in done for row in outcome.gates])
     write_table(
         layout.unit_populations(panel, unit),
@@ -259,7 +280,8 @@ def _gate_one(
         return _without_events(bench, tube, Status.FAIL, str(error)), None
     gated = gate_tube(loaded.strategy, loaded.stained, controls=controls, borrowed=borrowed)
     pictures = [picture for gate in gated.placed if (picture := picture_of(gate, gated)) is not None]
-    return _Outcome(_gate_rows(gated), list(_population_rows(loaded, gated)), pictures), gated
+    rows = (_quality_row(loaded), _gate_rows(gated), list(_population_rows(loaded, gated)))
+    return _Outcome([rows[0]], rows[1], rows[2], pictures), gated
 
 
 def _without_events(bench: Bench, tube: Tube, status: Status, reason: str) -> _Outcome:
@@ -274,7 +296,24 @@ def _without_events(bench: Bench, tube: Tube, status: Status, reason: str) -> _O
         _population_row(tube, name, parent, status=status, reason=reason, version=version)
         for name, parent in names
     ]
-    return _Outcome([], rows, [])
+    return _Outcome([], [], rows, [])
+
+
+def _quality_row(loaded: LoadedTube) -> Row:
+    """What acquisition quality masked in a tube, why and when."""
+    quality = loaded.quality
+    intervals = [f"{part.begin:g} to {part.end:g} ({'+'.join(part.reasons)})" for part in quality.intervals]
+    return {
+        "sample_id": loaded.tube.sample_id,
+        "events": quality.keep.size,
+        "removed_percent": round(quality.removed_percent, 3),
+        **{f"{reason}_percent": round(quality.percent.get(reason, 0.0), 3) for reason in REASONS},
+        "channels": quality.channels,
+        "intervals": intervals,
+        "drift": quality.drift,
+        "doublets": quality.doublets,
+        "flags": quality.flags,
+    }
 
 
 def _gate_rows(gated: GatedTube) -> list[Row]:

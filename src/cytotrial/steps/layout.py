@@ -10,6 +10,10 @@ INVENTORY = (
     "panel", "role", "subject", "visit", "batch",
 )  # fmt: skip
 GATES = ("sample_id", "population", "parent", "gate", "origin", "control", "confidence", "flags")
+QUALITY = (
+    "sample_id", "events", "removed_percent", "margin_percent", "rate_percent", "signal_percent",
+    "isolation_percent", "short_run_percent", "channels", "intervals", "drift", "doublets", "flags",
+)  # fmt: skip
 POPULATIONS = (
     "sample_id", "subject", "visit", "specimen", "batch", "panel", "role", "population", "parent", "events",
     "parent_events", "percent_of_parent", "median_intensities", "status", "flags", "reason", "gating_version",
@@ -47,6 +51,9 @@ class Layout:
     def strategy(self, panel: str) -> Path:
         return self.results / "gating" / f"{panel}.json"
 
+    def unit_quality(self, panel: str, unit: str) -> Path:
+        return self.results / "gating" / panel / f"{unit}.quality.csv"
+
     def unit_gates(self, panel: str, unit: str) -> Path:
         return self.results / "gating" / panel / f"{unit}.gates.csv"
 
@@ -55,6 +62,10 @@ class Layout:
 
     def unit_pictures(self, panel: str, unit: str) -> Path:
         return self.results / "gating" / panel / f"{unit}.pictures.json"
+
+    @property
+    def quality(self) -> Path:
+        return self.results / "quality.csv"
 
     @property
     def gates(self) -> Path:

@@ -6,7 +6,11 @@ in silence.
 
 from __future__ import annotations
 
-from cytotrial.science.quality.acquisition import AcquisitionQuality, Interval, assess_acquisition
-from cytotrial.science.quality.time_check import StableTime, stable_time
+from cytotrial.science.quality.acquisition import (
+    REASONS,
+    AcquisitionQuality,
+    Interval,
+    assess_acquisition,
+)
 
-__all__ = ["AcquisitionQuality", "Interval", "StableTime", "assess_acquisition", "stable_time"]
+__all__ = ["REASONS", "AcquisitionQuality", "Interval", "assess_acquisition"]
