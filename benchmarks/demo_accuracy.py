@@ -28,16 +28,13 @@ def main() -> None:
         if row["value"]:
             value, true = float(row["value"]), float(truth[row["specimen"]][row["parameter"]])
             pairs.setdefault((row["parameter"], row["visit"]), []).append((value, true))
-    print(
-        f"{'parameter':<10}{'visit':<13}{'n':>4}{'counted':>10}{'true':>10}{'%':>8}{'median %':>10}{'mean |%|':>10}"
-    )
+    header = (f"{name:>10}" for name in ("counted", "true", "%", "median %", "mean |%|"))
+    print(f"{'parameter':<10}{'visit':<13}{'n':>4}", *header)
     for (parameter, visit), values in sorted(pairs.items()):
         counted, true = (median(column) for column in zip(*values, strict=True))
         errors = [100 * (value / expected - 1) for value, expected in values]
-        print(
-            f"{parameter:<10}{visit:<13}{len(values):>4}{counted:>10.2f}{true:>10.2f}{100 * (counted / true - 1):>8.1f}"
-            f"{median(errors):>10.1f}{fmean(map(abs, errors)):>10.1f}"
-        )
+        figures = (counted, true, 100 * (counted / true - 1), median(errors), fmean(map(abs, errors)))
+        print(f"{parameter:<10}{visit:<13}{len(values):>4}", *(f"{figure:>10.2f}" for figure in figures))
 
 
 if __name__ == "__main__":

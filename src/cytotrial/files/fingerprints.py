@@ -41,11 +41,20 @@ def fingerprints(paths: Iterable[Path], *, cache: Path) -> Mapping[str, str]:
     stamps = {str(path): _stamp(path) for path in paths}
     stale = [name for name, stamp in stamps.items() if stamp and known.get(name, ["", ""])[0] != stamp]
     with ThreadPoolExecutor(max_workers=min(8, os.cpu_count() or 1)) as pool:
-        digests = dict(zip(stale, pool.map(lambda name: sha256_of(Path(name)), stale), strict=True))
-    fresh = {name: [stamp, digests.get(name) or known[name][1]] for name, stamp in stamps.items() if stamp}
+        digests = dict(zip(stale, pool.map(_sha256_if_readable, stale), strict=True))
+    answers = {name: digests[name] if name in digests else known.get(name, ["", ""])[1] for name in stamps}
+    fresh = {name: [stamp, answers[name]] for name, stamp in stamps.items() if stamp and answers[name]}
     if fresh != known:
         write_text(cache, json.dumps(fresh, sort_keys=True, indent=0))
     return {name: entry[1] for name, entry in fresh.items()}
+
+
+def _sha256_if_readable(name: str) -> str:
+    """Empty for a file that may not be read: its row is rejected by the check, with the reason."""
+    try:
+        return sha256_of(Path(name))
+    except OSError:
+        return ""
 
 
 def _read(cache: Path) -> dict[str, list[str]]:

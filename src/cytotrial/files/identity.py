@@ -18,7 +18,7 @@ from cytotrial.files.fcs import FcsHeader, escape, inspect_fcs
 from cytotrial.files.fcs.findings import Notes
 from cytotrial.files.fcs.header import HEADER_BYTES, parse_header
 from cytotrial.files.fcs.opening import NotOpenedError, OpenedFile, open_regular
-from cytotrial.files.fcs.privacy import CODE_LIKE, NAME_LIKE, PERSON, PLACEHOLDERS, is_identifying
+from cytotrial.files.fcs.privacy import CODE_LIKE, PERSON, PLACEHOLDERS, holds_a_name, is_identifying
 from cytotrial.files.fcs.segments import check_analysis, supplemental_text
 from cytotrial.files.fcs.text import Keywords, parse_text
 from cytotrial.terms import Outcome
@@ -35,16 +35,6 @@ KEPT = re.compile(
 Everything else is overwritten, whatever it holds: a list of what to remove would miss the next vendor."""
 
 HINTS = ("TUBE NAME", "TUBENAME", "SAMPLE ID", "SAMPLE NAME", "$SRC", "$SMNO", "$CELLS")
-LAB_WORDS = frozenset({
-    "baseline", "batch", "beads", "blank", "blood", "cells", "comp", "compensation", "control",
-    "controls", "count", "ctrl", "cytometry", "day", "dead", "demo", "donor", "experiment", "fire",
-    "flow", "fluor", "full", "gates", "group", "isotype", "live", "month", "negative", "pacific",
-    "panel", "patient", "plate", "positive", "pt", "run", "sample", "samples", "screening", "single",
-    "specimen", "spectral", "stain", "stained", "stim", "stimulated", "subject", "test", "treg",
-    "tregs", "tube", "unmixed", "unstained", "unstim", "unstimulated", "visit", "week", "well",
-})  # fmt: skip
-"""Words that stand in laboratories' file names: two of them in a row are no person's name."""
-
 FILLER = b"X"
 _BLOCK = 1 << 20
 _BLANK = b" \0\t\r\n"
@@ -96,17 +86,7 @@ def name_may_identify(name: str) -> bool:
     (True, False)
     """
     spaced = re.sub(r"[_.]+", " ", name)
-    return CODE_LIKE.search(spaced) is not None or _holds_a_name(spaced)
-
-
-def _holds_a_name(text: str) -> bool:
-    """Whether two words in a row look like a name and are not both words of the laboratory."""
-    match = NAME_LIKE.search(text)
-    while match:
-        if not set(re.findall(r"[a-z]+", match[0].lower())) <= LAB_WORDS:
-            return True
-        match = NAME_LIKE.search(text, match.start() + 1)
-    return False
+    return CODE_LIKE.search(spaced) is not None or holds_a_name(spaced)
 
 
 def copy_without_identity(src: Path, dst: Path, *, root: Path | None = None) -> Blanked:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import traceback
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -40,6 +41,14 @@ def check_tube(plan: Plan, tube: Tube) -> Row:
     """The inventory row of one tube: strict pre-flight of its file, hash, markers, compensation."""
     if tube.status == "NOT_DONE":
         return _row(tube, Outcome.NOT_DONE, "NOT_DONE", tube.reason_not_done)
+    try:
+        return _checked(plan, tube)
+    except Exception as error:  # one file never stops the others; the log has the whole story
+        traceback.print_exc()
+        return _row(tube, Outcome.REJECT, "UNFORESEEN", f"UNFORESEEN: {type(error).__name__} while checking")
+
+
+def _checked(plan: Plan, tube: Tube) -> Row:
     path = plan.path_of(tube)
     report = examine_fcs(path, root=Path(plan.trial.settings.fcs_dir))
     digest = sha256_of(path) if report.header else ""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import traceback
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -29,7 +30,7 @@ from cytotrial.steps.layout import GATES, POPULATIONS, QUALITY
 from cytotrial.steps.pictures import picture_of, write_pictures
 from cytotrial.steps.plan import Plan
 from cytotrial.steps.strategies import strategy_of
-from cytotrial.steps.tubes import channels_of_markers, highest_values, value_flags
+from cytotrial.steps.tubes import channels_of_markers, value_flags
 from cytotrial.terms import (
     ROOT,
     TUBE_MATRIX,
@@ -156,7 +157,7 @@ class Bench:
             events,
             time_channel=time,
             signal_channels=signals,
-            ranges=highest_values(header),
+            ranges=_highest_values(header),
             margin_channels=[name for name in signals if name.startswith(SCATTER)],
             k_mad=settings.mad,
             isolation_gain=settings.isolation_gain,
@@ -174,6 +175,18 @@ class Bench:
             yield f"UNSTABLE_TIME:{unsteady:.1f}%"
         if n_events < settings.min_events:
             yield f"FEW_EVENTS:{n_events}"
+
+
+def _highest_values(header: FcsHeader) -> dict[str, float]:
+    """$PnN → the highest value that the channel can hold, in the units of its decoded events."""
+    tops: dict[str, float] = {}
+    for channel, column in zip(header.channels, header.columns, strict=True):
+        if column.range is None or channel.index == header.time_index:
+            continue
+        top = column.range - 1
+        logarithmic = 10 ** (column.decades * top / column.range) * column.log_zero
+        tops[channel.name] = logarithmic if column.decades else top / column.gain
+    return tops
 
 
 def _made_matrix(plan: Plan, panel: str, batch: str) -> SpilloverMatrix:
@@ -258,8 +271,8 @@ def _control_tubes(
             continue
         try:
             loaded = bench.load(tube, checked[tube.sample_id])
-        except CytotrialError:
-            continue  # the reason stands in the control's own rows
+        except Exception:  # the reason stands in the control's own rows
+            continue
         controls.setdefault(key, []).append(gate_control(loaded.strategy, loaded.stained))
     return controls
 
@@ -276,9 +289,12 @@ def _gate_one(
         return _without_events(bench, tube, Status.NOT_DONE, reason), None
     try:
         loaded = bench.load(tube, checked)
+        gated = gate_tube(loaded.strategy, loaded.stained, controls=controls, borrowed=borrowed)
     except CytotrialError as error:
         return _without_events(bench, tube, Status.FAIL, str(error)), None
-    gated = gate_tube(loaded.strategy, loaded.stained, controls=controls, borrowed=borrowed)
+    except Exception as error:  # one tube never stops the others; the log has the whole story
+        traceback.print_exc()
+        return _without_events(bench, tube, Status.FAIL, f"UNFORESEEN: {type(error).__name__}"), None
     pictures = [picture for gate in gated.placed if (picture := picture_of(gate, gated)) is not None]
     rows = (_quality_row(loaded), _gate_rows(gated), list(_population_rows(loaded, gated)))
     return _Outcome([rows[0]], rows[1], rows[2], pictures), gated

@@ -7,7 +7,6 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
-from cytotrial.files.fcs import FcsHeader
 from cytotrial.terms import Channel, Finding, Outcome, Role, Tube
 
 STAINED_ALONE = {Role.SINGLE_STAIN, Role.UNSTAINED}
@@ -79,18 +78,6 @@ def _no_single_channel(
         expected=expected[:60],
         remedy=f"add the channel's name under markers.{marker}, or correct the panel of this row",
     )
-
-
-def highest_values(header: FcsHeader) -> dict[str, float]:
-    """$PnN → the highest value that the channel can hold, in the units of its decoded events."""
-    tops: dict[str, float] = {}
-    for channel, column in zip(header.channels, header.columns, strict=True):
-        if column.range is None or channel.index == header.time_index:
-            continue
-        top = column.range - 1
-        logarithmic = 10 ** (column.decades * top / column.range) * column.log_zero
-        tops[channel.name] = logarithmic if column.decades else top / column.gain
-    return tops
 
 
 def _nearest(names: Sequence[str], labels: Sequence[str]) -> str:

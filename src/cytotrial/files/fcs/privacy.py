@@ -21,6 +21,15 @@ FREE_TEXT = re.compile(
 
 NAME_LIKE = re.compile(r"\b[A-Z][a-z]{2,}[ ,._-]+([A-Z][a-z]{1,}|[A-Z]\.)|\b[A-Z][a-z]+, ?[A-Z]")
 CODE_LIKE = re.compile(r"@|(?<!\d)(?!20\d{6}(?!\d))\d{7,}|(?<!\d)19\d\d[-./]?\d\d[-./]?\d\d(?!\d)")
+LAB_WORDS = frozenset({
+    "baseline", "batch", "beads", "blank", "blood", "cells", "comp", "compensation", "control",
+    "controls", "count", "ctrl", "cytometry", "day", "dead", "demo", "donor", "experiment", "fire",
+    "flow", "fluor", "full", "gates", "group", "isotype", "live", "month", "negative", "pacific",
+    "panel", "patient", "plate", "positive", "pt", "run", "sample", "samples", "screening", "single",
+    "specimen", "spectral", "stain", "stained", "stim", "stimulated", "subject", "test", "treg",
+    "tregs", "tube", "unmixed", "unstained", "unstim", "unstimulated", "visit", "week", "well",
+})  # fmt: skip
+"""Words that stand in laboratories' file names: two of them in a row are no person's name."""
 PLACEHOLDERS = frozenset({"", "NA", "N/A", "NONE", "UNKNOWN", "DEFAULT PATIENT ID", "DEFAULT"})
 
 
@@ -54,7 +63,17 @@ def holds_identity(keyword: str, value: str) -> bool:
         return True
     if not FREE_TEXT.fullmatch(keyword):
         return False
-    return NAME_LIKE.search(value.replace("_", " ")) is not None or CODE_LIKE.search(value) is not None
+    return holds_a_name(value.replace("_", " ")) or CODE_LIKE.search(value) is not None
+
+
+def holds_a_name(text: str) -> bool:
+    """Whether two words in a row look like a name and are not both words of the laboratory."""
+    match = NAME_LIKE.search(text)
+    while match:
+        if not set(re.findall(r"[a-z]+", match[0].lower())) <= LAB_WORDS:
+            return True
+        match = NAME_LIKE.search(text, match.start() + 1)
+    return False
 
 
 def check_identity(values: dict[str, str], notes: Notes) -> None:

@@ -232,16 +232,23 @@ def _add_pairs(parts: list[bytes], keywords: Keywords, notes: Notes) -> None:
 
 
 def _conflict(key: str, notes: Notes) -> None:
-    message = f"{escape(key)} is given twice with different values"
+    message = f"{_named(key)} is given twice with different values"
     if key.startswith("$") or key in MATRIX_KEYWORDS:
         notes.reject("KEYWORD_CONFLICT", key, message, expected="one value")
     else:
-        notes.warn("PLAIN_KEYWORD_CONFLICT", key, f"{message}; the first was kept")
+        notes.warn("PLAIN_KEYWORD_CONFLICT", _named(key), f"{message}; the first was kept")
 
 
 def _warn_names(code: str, names: list[str], what: str, notes: Notes) -> None:
     if names:
-        notes.warn(code, names[0], f"{some(names)}: {what}")
+        shown = list(dict.fromkeys(map(_named, names)))
+        notes.warn(code, shown[0], f"{some(shown)}: {what}")
+
+
+def _named(key: str) -> str:
+    """A keyword as a message may show it: a stray delimiter can turn a value into a name."""
+    known = key.startswith("$") or key in MATRIX_KEYWORDS or is_identifying(key)
+    return escape(key) if known else "a keyword outside the standard"
 
 
 def _key(token: bytes) -> str:
