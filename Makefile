@@ -38,5 +38,10 @@ lint: $(READY)
 	$(BIN)/lint-imports
 	$(BIN)/snakefmt --check Snakefile workflow
 
+benchmark: $(READY)
+	$(BIN)/python benchmarks/tube_path.py
+	$(BIN)/python benchmarks/check_trial.py
+	$(BIN)/python benchmarks/whole_pipeline.py
+
 clean:
 	rm -rf results resources/demo .snakemake

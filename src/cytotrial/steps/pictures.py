@@ -55,7 +55,7 @@ def picture_of(gate: PlacedGate, gated: GatedTube) -> dict[str, Any] | None:
         "parent": gate.parent,
         "x": _axis(x, gated, markers),
         "y": _axis(y, gated, markers),
-        "counts": base64.b64encode(zlib.compress(counts.astype("<u4").tobytes(), 9)).decode("ascii"),
+        "counts": base64.b64encode(zlib.compress(counts.astype("<u4").tobytes(), 6)).decode("ascii"),
         "gate": gate_to_plain(drawn),
         "events": gated.events_of(gate.population),
         "parent_events": int(np.count_nonzero(parent)),
