@@ -14,6 +14,7 @@ from cytotrial.settings import Absolute, CrossTube, ParameterCode, Percent, Sett
 from cytotrial.terms import Role, Subject, Tube, Visit
 
 COMPENSATION_WORDS = ("controls", "embedded", "none")
+EMBEDDED_DEMO = "resources/demo/fcs"
 
 
 @dataclass(frozen=True, eq=False)
@@ -74,7 +75,9 @@ def unusable_settings(settings: Settings, read: SheetsRead) -> Iterator[str]:
 def _missing_paths(settings: Settings) -> Iterator[str]:
     """Files and folders that the configuration names and that are not there (sheets say so themselves)."""
     if not Path(settings.fcs_dir).is_dir():
-        yield f"fcs_dir: '{settings.fcs_dir}' is not a folder; create it, or correct the name"
+        demo = settings.fcs_dir == EMBEDDED_DEMO
+        remedy = "run `make demo`, which writes it" if demo else "create it, or correct the name"
+        yield f"fcs_dir: '{settings.fcs_dir}' is not a folder; {remedy}"
     for name, panel in settings.panels.items():
         if not Path(panel.gating).is_file():
             yield f"panels.{name}.gating: '{panel.gating}' does not exist; correct the name"
