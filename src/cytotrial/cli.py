@@ -36,10 +36,14 @@ unit_option = click.option("--unit", required=True, help="Unit of work, such as 
 
 def _plan(config: Path) -> Plan:
     """The plan of the study; a job of a run refuses one that was edited since the run began."""
+    from cytotrial.steps.environment import limit_this_job
     from cytotrial.steps.plan import make_plan
 
     plan = make_plan(config)
-    begun_with = os.environ.get("CYTOTRIAL_STUDY", plan.study_digest)
+    begun_with = os.environ.get("CYTOTRIAL_STUDY")
+    if begun_with is None:
+        return plan
+    limit_this_job(plan.trial.settings.execution)
     if plan.study_digest != begun_with:
         raise ConfigError(
             f"{config} or one of its sheets was edited while the run was going on.",

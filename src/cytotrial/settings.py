@@ -198,6 +198,10 @@ class Execution(Model):
     shards: int | None = Field(
         None, ge=1, le=10_000, description="Jobs per panel for a wide trial; empty: one job per subject."
     )
+    job_minutes: int = Field(60, ge=1, le=10_000, description="A job that takes longer is ended.")
+    job_gigabytes: float = Field(
+        16.0, ge=1, description="A job that asks for more address space is refused it (Linux)."
+    )
 
 
 class Settings(Model):

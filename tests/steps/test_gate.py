@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import warnings
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -10,7 +11,9 @@ import pytest
 
 from cytotrial.demo import write_demo
 from cytotrial.errors import TemplateError
+from cytotrial.files.fcs import examine_fcs
 from cytotrial.files.tables import read_table
+from cytotrial.steps import check
 from cytotrial.steps.check import check_unit
 from cytotrial.steps.compensate import compensate_batch
 from cytotrial.steps.gate import gate_unit
@@ -196,3 +199,32 @@ def test_a_matrix_that_lacks_a_dye_of_the_panel_fails_the_tube_and_is_not_gated_
     rows = [tube["Treg"] for tube in by_tube(populations).values() if tube["Treg"]["status"] != "NOT_DONE"]
     assert {row["status"] for row in rows} == {"FAIL"}
     assert all("NOT_IN_MATRIX" in row["reason"] and "CD25 (PE-A)" in row["reason"] for row in rows)
+
+
+def test_what_a_library_warned_of_while_a_tube_was_read_stands_in_its_status(
+    here: Path, monkeypatch: pytest.MonkeyPatch
+):
+    def warning_reader(*arguments: object, **options: object) -> object:
+        warnings.warn("overflow in Jane Doe's file", RuntimeWarning, stacklevel=1)
+        return examine_fcs(*arguments, **options)
+
+    monkeypatch.setattr(check, "examine_fcs", warning_reader)
+    plan = make_plan(Path("config/config.yaml"))
+    tube = next(tube for tube in plan.tubes_to_gate("count", "subject.S001") if tube.status == "DONE")
+    row = check.check_tube(plan, tube)
+    assert (row["status"], row["code"]) == ("warn", "SOFTWARE_WARNING")
+    assert "RuntimeWarning" in row["message"]
+    assert "Jane" not in row["message"]
+
+
+def test_an_unforeseen_error_on_one_tube_rejects_it_and_stops_no_other(
+    here: Path, monkeypatch: pytest.MonkeyPatch
+):
+    def broken_reader(*arguments: object, **options: object) -> object:
+        raise ZeroDivisionError
+
+    monkeypatch.setattr(check, "examine_fcs", broken_reader)
+    plan = make_plan(Path("config/config.yaml"))
+    tube = next(tube for tube in plan.tubes_to_gate("count", "subject.S001") if tube.status == "DONE")
+    row = check.check_tube(plan, tube)
+    assert (row["status"], row["code"]) == ("reject", "UNFORESEEN")

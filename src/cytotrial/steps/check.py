@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import traceback
+import warnings
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -17,7 +18,7 @@ from cytotrial.files.tables import Row, cell, concatenate, write_table
 from cytotrial.settings import Panel
 from cytotrial.steps.layout import INVENTORY
 from cytotrial.steps.plan import Plan, make_plan
-from cytotrial.steps.tubes import channels_of_markers, markers_needed, worst
+from cytotrial.steps.tubes import channels_of_markers, kinds_of, markers_needed, worst
 from cytotrial.terms import Finding, Outcome, Role, Tube
 
 MOST_DAYS_TO_ACQUIRE = 7
@@ -42,13 +43,15 @@ def check_tube(plan: Plan, tube: Tube) -> Row:
     if tube.status == "NOT_DONE":
         return _row(tube, Outcome.NOT_DONE, "NOT_DONE", tube.reason_not_done)
     try:
-        return _checked(plan, tube)
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            return _checked(plan, tube, caught)
     except Exception as error:  # one file never stops the others; the log has the whole story
         traceback.print_exc()
         return _row(tube, Outcome.REJECT, "UNFORESEEN", f"UNFORESEEN: {type(error).__name__} while checking")
 
 
-def _checked(plan: Plan, tube: Tube) -> Row:
+def _checked(plan: Plan, tube: Tube, caught: Sequence[warnings.WarningMessage]) -> Row:
     path = plan.path_of(tube)
     report = examine_fcs(path, root=Path(plan.trial.settings.fcs_dir))
     digest = sha256_of(path) if report.header else ""
@@ -59,6 +62,7 @@ def _checked(plan: Plan, tube: Tube) -> Row:
         *_of_dates(tube, report),
         *_of_panel(report, plan.trial.settings.panels[tube.panel], tube),
     ]
+    findings += [Finding("SOFTWARE_WARNING", Outcome.WARN, kind) for kind in kinds_of(caught)]
     status = worst(findings)
     telling = sorted(
         (finding for finding in findings if finding.outcome is not Outcome.OK),

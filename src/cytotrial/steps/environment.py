@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import resource
+import signal
 import sys
 from pathlib import Path
 
+from cytotrial.settings import Execution
 from cytotrial.steps.plan import Plan
 
 
@@ -26,3 +30,14 @@ def prepare_environment(plan: Plan) -> None:
     }
     for name, value in defaults.items():
         os.environ.setdefault(name, value)
+
+
+def limit_this_job(execution: Execution) -> None:
+    """Cap the time and the memory of the running job, so that no file can hold up or fill the machine.
+
+    Where the system knows no limit on address space (macOS), only the time is capped.
+    """
+    signal.alarm(60 * execution.job_minutes)
+    most = int(execution.job_gigabytes * 2**30)
+    with contextlib.suppress(ValueError, OSError):
+        resource.setrlimit(resource.RLIMIT_AS, (most, most))

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import traceback
+import warnings
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import groupby
 from pathlib import Path
@@ -30,7 +31,7 @@ from cytotrial.steps.layout import GATES, POPULATIONS, QUALITY
 from cytotrial.steps.pictures import picture_of, write_pictures
 from cytotrial.steps.plan import Plan
 from cytotrial.steps.strategies import strategy_of
-from cytotrial.steps.tubes import channels_of_markers, value_flags
+from cytotrial.steps.tubes import channels_of_markers, kinds_of, value_flags
 from cytotrial.terms import (
     ROOT,
     TUBE_MATRIX,
@@ -288,8 +289,13 @@ def _gate_one(
         reason = checked["message"] if checked["status"] == "not_done" else checked["code"]
         return _without_events(bench, tube, Status.NOT_DONE, reason), None
     try:
-        loaded = bench.load(tube, checked)
-        gated = gate_tube(loaded.strategy, loaded.stained, controls=controls, borrowed=borrowed)
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            loaded = bench.load(tube, checked)
+            gated = gate_tube(loaded.strategy, loaded.stained, controls=controls, borrowed=borrowed)
+        loaded = replace(
+            loaded, flags=(*loaded.flags, *(f"SOFTWARE_WARNING:{kind}" for kind in kinds_of(caught)))
+        )
     except CytotrialError as error:
         return _without_events(bench, tube, Status.FAIL, str(error)), None
     except Exception as error:  # one tube never stops the others; the log has the whole story

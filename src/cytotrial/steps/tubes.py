@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import re
+import warnings
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
@@ -110,3 +111,8 @@ def worst(findings: Iterable[Finding]) -> Outcome:
     """The worst outcome among findings; ok if there are none."""
     outcomes = {finding.outcome for finding in findings}
     return next((outcome for outcome in (Outcome.REJECT, Outcome.WARN) if outcome in outcomes), Outcome.OK)
+
+
+def kinds_of(caught: Iterable[warnings.WarningMessage]) -> list[str]:
+    """The kinds of warnings that libraries gave while a tube was worked on; never their text."""
+    return sorted({warning.category.__name__ for warning in caught})
