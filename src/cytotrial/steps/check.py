@@ -17,14 +17,12 @@ from cytotrial.files.spillover import already_compensated
 from cytotrial.files.tables import Row, cell, concatenate, write_table
 from cytotrial.settings import Panel
 from cytotrial.steps.layout import INVENTORY
-from cytotrial.steps.plan import Plan, make_plan
+from cytotrial.steps.plan import GATED_ROLES, Plan, make_plan
 from cytotrial.steps.tubes import channels_of_markers, kinds_of, markers_needed, worst
-from cytotrial.terms import Finding, Outcome, Role, Tube
+from cytotrial.terms import Finding, Outcome, Tube
 
 MOST_DAYS_TO_ACQUIRE = 7
 """Fixed cells keep for days, not for weeks: a file acquired later is more likely that of another draw."""
-
-GATED = {Role.SAMPLE, Role.UNSTIMULATED, Role.FMO, Role.ISOTYPE}
 
 
 def check_unit(plan: Plan, unit: str) -> None:
@@ -83,7 +81,7 @@ def _of_file(report: FcsReport, panel: Panel, tube: Tube) -> list[Finding]:
     findings = list(report.findings)
     if panel.compensation == "none":
         findings = [finding for finding in findings if finding.code != "NAMES_SAY_COMPENSATED"]
-    if header is None or (panel.compensation == "embedded" and tube.role in GATED):
+    if header is None or (panel.compensation == "embedded" and tube.role in GATED_ROLES):
         return findings
     beside = set(header.spillover_findings)
     return [
@@ -157,7 +155,7 @@ def _of_panel(report: FcsReport, panel: Panel, tube: Tube) -> list[Finding]:
         return []
     _, findings = channels_of_markers(header.channels, markers_needed(tube, panel.markers))
     done_before = already_compensated(header.names)
-    if tube.role in GATED and panel.compensation != "none" and done_before:
+    if tube.role in GATED_ROLES and panel.compensation != "none" and done_before:
         findings.append(
             Finding(
                 "ALREADY_COMPENSATED",
@@ -168,7 +166,7 @@ def _of_panel(report: FcsReport, panel: Panel, tube: Tube) -> list[Finding]:
                 remedy="set compensation: none for this panel, or export the raw events",
             )
         )
-    elif tube.role in GATED and panel.compensation == "embedded" and _has_no_matrix(header):
+    elif tube.role in GATED_ROLES and panel.compensation == "embedded" and _has_no_matrix(header):
         findings.append(
             Finding(
                 "NO_SPILLOVER",

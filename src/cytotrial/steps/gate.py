@@ -29,7 +29,7 @@ from cytotrial.science.gating import (
 from cytotrial.science.quality import REASONS, AcquisitionQuality, assess_acquisition
 from cytotrial.steps.layout import GATES, POPULATIONS, QUALITY
 from cytotrial.steps.pictures import picture_of, write_pictures
-from cytotrial.steps.plan import Plan
+from cytotrial.steps.plan import CONTROLS, Plan
 from cytotrial.steps.strategies import strategy_of
 from cytotrial.steps.tubes import channels_of_markers, kinds_of, value_flags
 from cytotrial.terms import (
@@ -48,8 +48,6 @@ from cytotrial.terms import (
 
 SCATTER = ("FSC", "SSC")
 """Channels whose off-scale events are masked: in fluorescence a bright bead or cell is still one to count."""
-
-CONTROLS = {Role.UNSTIMULATED, Role.FMO, Role.ISOTYPE}
 
 
 @dataclass(frozen=True, eq=False)

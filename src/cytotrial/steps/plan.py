@@ -15,14 +15,15 @@ from pathlib import Path
 from typing import Any
 
 from cytotrial.files.fingerprints import fingerprints, sha256_of
+from cytotrial.files.sheets.samples import one_stain_for_several
 from cytotrial.settings import Absolute, Percent, Settings, canonical, digest
 from cytotrial.steps.layout import Layout
 from cytotrial.steps.trial import Trial, load_trial
+from cytotrial.steps.tubes import STAINED_ALONE
 from cytotrial.terms import Role, Tube
 
-BATCH_CONTROLS = {Role.FMO, Role.ISOTYPE, Role.UNSTIMULATED}
-GATED_ROLES = {Role.SAMPLE, *BATCH_CONTROLS}
-STAINED_ALONE = {Role.SINGLE_STAIN, Role.UNSTAINED}
+CONTROLS = {Role.FMO, Role.ISOTYPE, Role.UNSTIMULATED}
+GATED_ROLES = {Role.SAMPLE, *CONTROLS}
 
 
 @dataclass(frozen=True)
@@ -109,7 +110,7 @@ class Plan:
 
     @cached_property
     def _batch_controls(self) -> tuple[Tube, ...]:
-        controls = [tube for tube in self.trial.tubes if tube.role in BATCH_CONTROLS and not tube.subject]
+        controls = [tube for tube in self.trial.tubes if tube.role in CONTROLS and not tube.subject]
         return tuple(sorted(controls, key=lambda tube: tube.sample_id))
 
     def stained_alone(self, panel: str, batch: str) -> tuple[Tube, ...]:
@@ -157,7 +158,7 @@ class Plan:
         """Other tubes whose files hold the very same bytes: at least one of them is the wrong file."""
         same = self._by_content.get(self.sha256_of(tube), [])
         others = [other for other in same if other.sample_id != tube.sample_id]
-        return [other.sample_id for other in others if not _one_stain_for_several(tube, other)]
+        return [other.sample_id for other in others if not one_stain_for_several(tube, other)]
 
     @cached_property
     def _by_content(self) -> dict[str, list[Tube]]:
@@ -234,12 +235,6 @@ def make_plan(config: Path) -> Plan:
     named = {root / tube.fcs for tube in trial.tubes if tube.fcs and tube.status == "DONE"}
     inside = sorted(path for path in named if path.resolve().is_relative_to(root.resolve()))
     return Plan(trial, fingerprints(inside, cache=Layout(Path(trial.settings.results)).fingerprints))
-
-
-def _one_stain_for_several(one: Tube, other: Tube) -> bool:
-    """Whether two rows share a single stain or unstained tube between panels or batches, as labs do."""
-    alone = one.role in STAINED_ALONE and other.role is one.role and one.control_for == other.control_for
-    return alone and (one.panel, one.batch) != (other.panel, other.batch)
 
 
 def populations_used(settings: Settings, panel: str) -> list[str]:

@@ -161,13 +161,14 @@ def _keep_file_unique(reader: RowReader, tube: Tube, files: dict[str, list[Tube]
     if not tube.fcs:
         return
     earlier = files.setdefault(tube.fcs, [])
-    clash = next((other for other in earlier if not _one_stain_for_several(tube, other)), None)
+    clash = next((other for other in earlier if not one_stain_for_several(tube, other)), None)
     if clash is not None:
         reader.report("fcs", f"is the file of line {clash.line} too; a file is one tube")
     earlier.append(tube)
 
 
-def _one_stain_for_several(one: Tube, other: Tube) -> bool:
+def one_stain_for_several(one: Tube, other: Tube) -> bool:
+    """Whether two rows share a single stain or unstained tube between panels or batches, as labs do."""
     alone = one.role in {Role.SINGLE_STAIN, Role.UNSTAINED} and one.role is other.role
     places = {(tube.panel, tube.batch) for tube in (one, other)}
     return alone and one.control_for == other.control_for and len(places) == 2
