@@ -68,8 +68,8 @@ class Found:
     """A placed gate.
 
     confidence : from 0 to 1 where the finder has a measure of it
-    position, position_se : the numbers that say where the gate lies (a cut, a shift), as the tube's own
-        events put it, before any pull towards the batch; and their standard errors. Empty if it does not move.
+    position, position_se : the numbers that say where the gate lies (a cut, a shift) as the tube itself
+        puts it, before any pull towards the batch; and their standard errors. Empty if it does not move.
     similarity : of the tube's density to the reference's, 0 to 1
     """
 
