@@ -31,6 +31,7 @@ config_option = click.option(
     help="Configuration of the study; the workflow names it by CYTOTRIAL_CONFIG.",
 )
 panel_option = click.option("--panel", required=True, help="Panel, as named in the configuration.")
+batch_option = click.option("--batch", required=True, help="Batch, as named in the sample sheet.")
 unit_option = click.option("--unit", required=True, help="Unit of work, such as subject.S001 or batch.B01.")
 
 
@@ -194,7 +195,7 @@ def inventory(config: Path) -> None:
 @cli.command()
 @config_option
 @panel_option
-@click.option("--batch", required=True, help="Batch, as named in the sample sheet.")
+@batch_option
 def compensate(config: Path, panel: str, batch: str) -> None:
     """Make the spillover matrix of one panel and batch.
 
@@ -226,6 +227,53 @@ def read_gating(config: Path, panel: str) -> None:
 @config_option
 @panel_option
 @unit_option
+def place(config: Path, panel: str, unit: str) -> None:
+    """Find where each tube of a unit by itself puts the gates of a panel, before its batch has a say.
+
+    \b
+    Example:
+      cytotrial place --panel treg --unit subject.S001
+    """
+    from cytotrial.steps.place import place_unit
+
+    place_unit(_plan(config), panel=panel, unit=unit)
+
+
+@cli.command()
+@config_option
+@panel_option
+@batch_option
+def pool(config: Path, panel: str, batch: str) -> None:
+    """Say where the tubes of one batch together have the gates of a panel.
+
+    \b
+    Example:
+      cytotrial pool --panel treg --batch B01
+    """
+    from cytotrial.steps.pool import pool_positions
+
+    pool_positions(_plan(config), panel=panel, batch=batch)
+
+
+@cli.command("pool-table")
+@config_option
+@panel_option
+def pool_table(config: Path, panel: str) -> None:
+    """Put the pools of a panel's batches into one table.
+
+    \b
+    Example:
+      cytotrial pool-table --panel treg
+    """
+    from cytotrial.steps.pool import tabulate_pools
+
+    tabulate_pools(_plan(config), panel=panel)
+
+
+@cli.command()
+@config_option
+@panel_option
+@unit_option
 def gate(config: Path, panel: str, unit: str) -> None:
     """Place and apply the gates on one unit's tubes of a panel.
 
@@ -250,6 +298,20 @@ def collect(config: Path) -> None:
     from cytotrial.steps.collect import collect_gating
 
     collect_gating(_plan(config))
+
+
+@cli.command()
+@config_option
+def score(config: Path) -> None:
+    """Judge every gate by its batch, its cohort and its controls; follow the quality-control donor.
+
+    \b
+    Example:
+      cytotrial score
+    """
+    from cytotrial.steps.score import score_gating
+
+    score_gating(_plan(config))
 
 
 @cli.command()

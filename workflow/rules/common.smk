@@ -66,3 +66,20 @@ def matrices(w):
         return []
     batches = sorted({tube.batch for tube in gated(w)})
     return [LAYOUT.matrix(w.panel, batch) for batch in batches]
+
+
+def first_pass(w):
+    """What was found on the unit's tubes, and on controls, before their batch had a say."""
+    if w.panel not in PLAN.placed_panels:
+        return []
+    looked_at = PLAN.units_looked_at(w.panel, w.unit)
+    steadiness = [LAYOUT.unit_steadiness(w.panel, unit) for unit in looked_at]
+    return [LAYOUT.unit_placed(w.panel, w.unit), *steadiness]
+
+
+def pools(w):
+    """Where the unit's batches have their gates; known when all batches of the panel are pooled."""
+    batches = PLAN.pools_of(w.panel, w.unit)
+    if batches:
+        checkpoints.pool_table.get(panel=w.panel)
+    return [LAYOUT.pool(w.panel, batch) for batch in batches]

@@ -1,0 +1,66 @@
+"""A placed gate as a row of gates.csv, and back."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from cytotrial.files.strategy import gate_from_json, gate_to_json
+from cytotrial.files.tables import Row
+from cytotrial.science.batches import Batch
+from cytotrial.terms import Origin, PlacedGate
+
+DIGITS = 6
+
+
+def gate_row(sample_id: str, gate: PlacedGate, batch: Batch | None = None) -> Row:
+    """A placed gate as a row of gates.csv."""
+    return {
+        "sample_id": sample_id,
+        "population": gate.population,
+        "parent": gate.parent,
+        "gate": gate_to_json(gate.gate),
+        "origin": gate.origin,
+        "control": gate.controls,
+        "confidence": None if gate.confidence is None else round(gate.confidence, 4),
+        "flags": gate.flags,
+        "position": _numbers(gate.position),
+        "position_se": _numbers(gate.position_se),
+        "batch_position": _numbers(batch.position if batch else ()),
+        "similarity": _rounded(gate.similarity),
+        "disagreement": _rounded(gate.disagreement),
+    }
+
+
+def gate_of_row(row: Mapping[str, str]) -> PlacedGate:
+    """The placed gate of a row that `gate_row` made; numbers as they were written."""
+    origin: Origin = row["origin"]  # type: ignore[assignment]
+    return PlacedGate(
+        row["population"],
+        row["parent"],
+        gate_from_json(row["gate"]),
+        origin,
+        _words(row["control"]),
+        _number(row["confidence"]),
+        _words(row["flags"]),
+        tuple(map(float, _words(row["position"]))),
+        tuple(map(float, _words(row["position_se"]))),
+        _number(row["similarity"]),
+        _number(row["disagreement"]),
+    )
+
+
+def _rounded(value: float | None) -> float | None:
+    return None if value is None else round(value, DIGITS)
+
+
+def _numbers(values: tuple[float, ...]) -> str:
+    """Numbers as `0.41;0.02`; a single one is a number to any reader of the table."""
+    return ";".join(repr(round(float(value), DIGITS)) for value in values)
+
+
+def _words(text: str) -> tuple[str, ...]:
+    return tuple(word for word in text.split(";") if word)
+
+
+def _number(text: str) -> float | None:
+    return float(text) if text else None
