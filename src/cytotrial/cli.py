@@ -80,8 +80,15 @@ def cli() -> None:
     help="Events of a sample tube.",
 )
 @click.option("--seed", default=20170, show_default=True, help="The same seed gives the same bytes.")
+@click.option(
+    "--shift",
+    default=1.0,
+    show_default=True,
+    type=click.FloatRange(0, 3),
+    help="How far batches lie apart, as a factor on the usual.",
+)
 @click.option("--labels", is_flag=True, help="Also write each event's true population to truth/labels/.")
-def demo(folder: Path, subjects: int, events: int, seed: int, labels: bool) -> None:
+def demo(folder: Path, *, subjects: int, events: int, seed: int, shift: float, labels: bool) -> None:
     """Write a simulated trial: FCS files, sheets, a config.yaml, and the truth beside them.
 
     \b
@@ -91,7 +98,7 @@ def demo(folder: Path, subjects: int, events: int, seed: int, labels: bool) -> N
     from cytotrial.demo import write_demo
     from cytotrial.steps.example import write_configuration
 
-    made = write_demo(folder, subjects=subjects, events=events, seed=seed, labels=labels)
+    made = write_demo(folder, subjects=subjects, events=events, seed=seed, shift=shift, labels=labels)
     click.echo(f"{made.subjects} subjects, {made.tubes} tubes, {made.n_bytes / 1e6:.0f} MB in {folder}")
     if config := write_configuration(folder):
         click.echo(f"run it: snakemake --configfile {config}")
