@@ -239,7 +239,12 @@ class Plan:
             "read_gating": self._gating_slice(panel) if panel else None,
             "place": {**panels.get(panel, {}), "quality": settings.quality.model_dump()},
             "gate": {**panels.get(panel, {}), "quality": settings.quality.model_dump()},
-            "score": {},
+            "score": {
+                "doubt": settings.doubt.model_dump(),
+                "qc_donor": settings.qc_donor.model_dump(),
+                "parameters": {code: entry.model_dump() for code, entry in settings.parameters.items()},
+                "beads": settings.counts.beads,
+            },
             "count": {
                 "counts": settings.counts.model_dump(),
                 "parameters": {code: entry.model_dump() for code, entry in settings.parameters.items()},
