@@ -230,6 +230,24 @@ def read_gating(config: Path, panel: str) -> None:
     compile_gating(config, panel=panel)
 
 
+@cli.command("learn-reference")
+@config_option
+@panel_option
+def learn_reference(config: Path, panel: str) -> None:
+    """Learn the constants of a panel's gate finders from tubes that an expert has gated.
+
+    Writes the file that `panels.<panel>.reference.file` names, and says from how many tubes and batches,
+    and which error is to be expected.
+
+    \b
+    Example:
+      cytotrial learn-reference --panel treg
+    """
+    from cytotrial.steps.learn import learn_reference as step
+
+    click.echo(step(config, panel=panel))
+
+
 @cli.command()
 @config_option
 @panel_option

@@ -288,15 +288,20 @@ class Plan:
         return digest(sheets[rule])
 
 
-def make_plan(config: Path) -> Plan:
+def make_plan(config: Path, *, with_references: bool = True) -> Plan:
     """The plan of a study.
+
+    Parameters
+    ----------
+    with_references : bool
+        Whether the panels' reference files must be there; not so where they are about to be made.
 
     Raises
     ------
     ConfigError
         With every problem of the configuration and the sheets.
     """
-    trial = load_trial(config)
+    trial = load_trial(config, with_references=with_references)
     root = Path(trial.settings.fcs_dir)
     named = {root / tube.fcs for tube in trial.tubes if tube.fcs and tube.status == "DONE"}
     inside = sorted(path for path in named if path.resolve().is_relative_to(root.resolve()))

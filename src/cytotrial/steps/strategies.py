@@ -15,6 +15,7 @@ from cytotrial.steps.plan import populations_used
 from cytotrial.steps.trial import load_trial
 from cytotrial.terms import ROOT, GatingStrategy
 
+TEMPLATES = {".yaml", ".yml"}
 EVERY_TUBE = "*"
 """Stands for all tubes, where one strategy serves the whole panel."""
 
@@ -39,6 +40,22 @@ def compile_gating(config: Path, *, panel: str) -> None:
     if problems:
         raise TemplateError(all_problems(str(path), problems, outcome=f"panel {panel} is not gated"))
     write_strategies(Layout(Path(settings.results)).strategy(panel), strategies)
+
+
+def compile_template(path: Path) -> GatingStrategy:
+    """The strategy of a template whose finders and their arguments exist.
+
+    Raises
+    ------
+    TemplateError
+        With every problem of the file, or if it is GatingML or a workspace: those find no gate.
+    """
+    strategies = read_gating(path)
+    if path.suffix.lower() not in TEMPLATES:
+        raise TemplateError(f"{path}: only a template (.yaml) finds gates; there is nothing to learn for it.")
+    strategy = strategies[EVERY_TUBE]
+    check_finders(strategy)
+    return strategy
 
 
 def _unknown_populations(
@@ -70,7 +87,7 @@ def _unknown_controls(
 def read_gating(path: Path) -> Mapping[str, GatingStrategy]:
     """Sample name → strategy; `*` for all tubes. The form is told by the file's extension."""
     suffix = path.suffix.lower()
-    if suffix in {".yaml", ".yml"}:
+    if suffix in TEMPLATES:
         from cytotrial.files.template import read_template
 
         return {EVERY_TUBE: read_template(path)}
