@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from cytotrial.errors import TemplateError
 from cytotrial.files.from_flowkit import Converter, transform_of, transform_problem
+from cytotrial.files.xml_ids import name_of_id
 from cytotrial.files.xml_strict import (
     DATA_TYPES,
     GATING,
@@ -46,7 +47,8 @@ def read_gatingml(path: Path, *, channels: Collection[str] | None = None) -> Gat
     Parameters
     ----------
     path : Path
-        Populations get the gates' ids as names; a quadrant gate makes one population of each quadrant.
+        Populations get the gates' ids as names, with what `export-gates` escaped in them (`_x0020_`) as it
+        was; a quadrant gate makes one population of each quadrant.
         `compensation-ref="FCS"` is the matrix of the tube's panel and batch; other matrices come with the
         strategy.
     channels : collection of str, optional
@@ -88,7 +90,7 @@ def _strategy(path: Path, content: bytes) -> GatingStrategy:
     from flowkit import parse_gating_xml  # noqa: PLC0415
 
     try:
-        converter = Converter(parse_gating_xml(BytesIO(content)))
+        converter = Converter(parse_gating_xml(BytesIO(content)), name_of=lambda _, name: name_of_id(name))
         populations, matrices = converter.populations(), converter.matrices()
     except TemplateError as error:
         raise TemplateError(f"{path}: {error}") from None
@@ -180,12 +182,18 @@ def _id_problems(root: _Element) -> Iterator[str]:
     """Ids that cannot be names of populations, or are used twice."""
     seen: dict[str, Any] = {}
     for gate, name in _gates_with_quadrants(root):
-        problem = name_problem(name)
-        if problem:
+        meant = name_of_id(name)
+        if problem := _name_problem(name, meant):
             yield f"{_where(gate)}: {problem}; give the gate another gating:id"
-        if name in seen:
-            yield f"{_where(gate)}: the gating:id is used twice (also on line {seen[name]}); make them differ"
-        seen[name] = gate.sourceline
+        if meant in seen:
+            yield f"{_where(gate)}: the gating:id is used twice (also on line {seen[meant]}); make them differ"
+        seen[meant] = gate.sourceline
+
+
+def _name_problem(name: str, meant: str) -> str:
+    """Why a population cannot have this id, or nothing; an escaped `/` stands between the parts of a path."""
+    parts = [name] if meant == name else meant.split("/")
+    return next((problem for part in parts if (problem := name_problem(part))), "")
 
 
 def _reference_problems(root: _Element) -> Iterator[str]:
