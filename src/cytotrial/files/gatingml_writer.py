@@ -7,9 +7,9 @@ divider, which is on its wrong side.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from cytotrial.errors import TemplateError, all_problems
 from cytotrial.files.whole import write_bytes
@@ -22,7 +22,6 @@ from cytotrial.terms import (
     BooleanGate,
     Dimension,
     EllipsoidGate,
-    Gate,
     PlacedGate,
     PolygonGate,
     RectangleGate,
@@ -83,20 +82,30 @@ def unstatable(gates: Iterable[PlacedGate], matrices: Matrices) -> Iterator[str]
     for entry in gates:
         if not isinstance(entry.gate, BooleanGate):
             yield from (f"{entry.population}: {problem}" for problem in _gate_problems(entry.gate, matrices))
-        elif any(name == ROOT for name, _ in entry.gate.operands):
-            yield f"{entry.population}: its boolean gate names root, which has no id in GatingML"
+            continue
+        for name in (ROOT, entry.parent):
+            if any(operand == name for operand, _ in _needed_operands(entry.gate, entry.parent)):
+                what = (
+                    "its own parent, which FlowKit cannot place" if name != ROOT else "root, which has no id"
+                )
+                yield f"{entry.population}: its boolean gate names {what}"
+                break
 
 
-def _gate_problems(
-    gate: RectangleGate | PolygonGate | EllipsoidGate, matrices: Matrices
-) -> Iterator[str]:
+def _needed_operands(gate: BooleanGate, parent: str) -> tuple[tuple[str, bool], ...]:
+    """The operands without the gate's own parent where AND joins it to others: it lies within it anyway."""
+    others = tuple(operand for operand in gate.operands if operand != (parent, False))
+    return others if gate.operator == "and" and others else gate.operands
+
+
+def _gate_problems(gate: RectangleGate | PolygonGate | EllipsoidGate, matrices: Matrices) -> Iterator[str]:
     kind = type(gate).__name__.removesuffix("Gate").lower()
     for axis in gate.dimensions:
         if axis.transform.kind not in SCALES:
             name = "FlowJo's biex" if axis.transform.kind == "biex" else axis.transform.kind
             yield f"a {kind} on {axis.channel} with the scale {name}, which GatingML does not have"
         if axis.denominator and _compensated_by(axis, matrices):
-            yield f"a ratio of compensated channels ({axis.channel}): FlowKit would take the uncompensated ones"
+            yield f"a ratio of compensated channels ({axis.channel}): FlowKit takes uncompensated ones"
     yield from _mixture_problems(gate.dimensions, matrices)
 
 
@@ -223,17 +232,17 @@ class _Document:
 
     def _gate(self, entry: PlacedGate) -> None:
         gate = entry.gate
-        element = self._add(
-            self._root, GATING, f"{type(gate).__name__}", id=id_of_name(entry.population)
-        )
+        element = self._add(self._root, GATING, f"{type(gate).__name__}", id=id_of_name(entry.population))
         if entry.parent != ROOT:
             element.set(qualified(GATING, "parent_id"), id_of_name(entry.parent))
         self._note(element, "population", self._notes.get(entry.population, {}))
-        fill: Callable[[_Element, Gate], None] = {
+        if isinstance(gate, BooleanGate):
+            self._boolean(element, gate.operator, _needed_operands(gate, entry.parent))
+            return
+        fill: Any = {
             RectangleGate: self._rectangle,
             PolygonGate: self._polygon,
             EllipsoidGate: self._ellipsoid,
-            BooleanGate: self._boolean,
         }[type(gate)]
         fill(element, gate)
 
@@ -283,9 +292,8 @@ class _Document:
     def _value(self, parent: _Element, tag: str, value: float) -> None:
         self._add(parent, GATING, tag).set(qualified(DATA_TYPES, "value"), _text(value))
 
-    def _boolean(self, element: _Element, gate: BooleanGate) -> None:
+    def _boolean(self, element: _Element, operator: str, operands: Sequence[tuple[str, bool]]) -> None:
         """AND and OR of one population are written as NOT of its complement: the schema wants two."""
-        operator, operands = gate.operator, gate.operands
         if operator != "not" and len(operands) == 1:
             (name, complement), operator = operands[0], "not"
             operands = ((name, not complement),)

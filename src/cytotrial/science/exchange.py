@@ -7,14 +7,15 @@ the same cut in detector units; a polygon or an ellipse is not, since its edges 
 from __future__ import annotations
 
 import math
-import sys
 from dataclasses import replace
 
 from cytotrial.science.transforms import first_at_or_above
-from cytotrial.terms import IDENTITY, Dimension, Gate, RectangleGate, Transform
+from cytotrial.terms import IDENTITY, BooleanGate, Dimension, Gate, RectangleGate, Transform
 
 FLOWJO_SCALES = frozenset({"biex", "flowjo_log"})
 _NARROWEST = 1e-9
+_BEYOND = 3e38
+"""More than any event has, in single precision too."""
 
 
 def portable(gate: Gate) -> Gate:
@@ -34,8 +35,9 @@ def portable(gate: Gate) -> Gate:
     """
     if isinstance(gate, RectangleGate):
         gate = _in_detector_units(gate)
-    dimensions = getattr(gate, "dimensions", ())
-    return replace(gate, dimensions=tuple(map(_as_asinh, dimensions))) if dimensions else gate
+    if isinstance(gate, BooleanGate):
+        return gate
+    return replace(gate, dimensions=tuple(map(_as_asinh, gate.dimensions)))  # type: ignore[arg-type]
 
 
 def _in_detector_units(gate: RectangleGate) -> RectangleGate:
@@ -54,7 +56,7 @@ def _moved(axis: Dimension, limit: float | None) -> float | None:
     if limit is None:
         return None
     moved = first_at_or_above(axis.transform, limit)
-    return max(-sys.float_info.max, min(moved, sys.float_info.max)) if math.isinf(moved) else moved
+    return math.copysign(_BEYOND, moved) if math.isinf(moved) else moved
 
 
 def _as_asinh(axis: Dimension) -> Dimension:
