@@ -319,6 +319,49 @@ def export_gates(config: Path, samples: tuple[str, ...], panel: str | None, chec
 
 @cli.command()
 @config_option
+@click.argument("manual", type=click.Path(path_type=Path, exists=True))
+@click.option("--panel", help="Only the tubes of this panel.")
+@click.option(
+    "--map",
+    "mapping",
+    multiple=True,
+    metavar="OURS=THEIRS",
+    help="Which population is which, where the names differ; may be repeated.",
+)
+@click.option("--tubes", multiple=True, metavar="SAMPLE_ID", help="Only this tube; may be repeated.")
+@click.option(
+    "--min-ccc", type=click.FloatRange(-1, 1), help="Lin's coefficient that each population must reach."
+)
+@click.option("--min-f1", type=click.FloatRange(0, 1), help="Median F1 that each population must reach.")
+@click.option(
+    "--output",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="Where the page goes.  [default: agreement.html of the results]",
+)
+def agreement(
+    config: Path, manual: Path, min_ccc: float | None, min_f1: float | None, **choices: Any
+) -> None:
+    """Compare a run's populations with a manual gating of some of its tubes.
+
+    MANUAL is a FlowJo 10 workspace (its samples are the tubes' FCS file names), a GatingML 2.0 file (for
+    every tube) or a folder of GatingML files named <sample_id>.xml.
+
+    Exit code 2 says that something was not compared, or did not reach what was asked.
+
+    \b
+    Example:
+      cytotrial agreement expert.wsp --panel treg --map 'CD4+=T cells/CD4' --min-ccc 0.9
+    """
+    from cytotrial.science.agreement_summary import Wanted
+    from cytotrial.steps.agreement import compare_with_manual
+
+    done = compare_with_manual(_plan(config), manual, wanted=Wanted(min_ccc, min_f1), **choices)
+    click.echo(done.in_words())
+    sys.exit(0 if done.complete else 2)
+
+
+@cli.command()
+@config_option
 def summary(config: Path) -> None:
     """Say in a few lines what a run made.
 

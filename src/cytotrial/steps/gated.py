@@ -27,6 +27,7 @@ class GatedAgain:
     """A tube as the run gated it, with its events.
 
     events : TubeEvents
+    channels : marker → $PnN
     keep : ndarray of bool, shape (n_events,): what acquisition quality left, the root population
     gates : the placed gates, parents first
     masks : population → ndarray of bool, shape (n_events,), each as many events as populations.csv says
@@ -34,6 +35,7 @@ class GatedAgain:
 
     tube: Tube
     events: TubeEvents
+    channels: Mapping[str, str]
     keep: BoolArray
     gates: tuple[PlacedGate, ...]
     masks: Mapping[str, BoolArray]
@@ -123,7 +125,7 @@ class GatedRun:
         stained, gates = loaded.stained, self.gates[tube.sample_id]
         masks = apply_strategy(gates, stained.events, root=stained.keep)
         self._compare_counts(tube, masks)
-        return GatedAgain(tube, stained.events, stained.keep, gates, masks)
+        return GatedAgain(tube, stained.events, stained.channels, stained.keep, gates, masks)
 
     def _bench(self, panel: str) -> Bench:
         return self._benches.setdefault(panel, Bench(self.plan, panel))

@@ -103,5 +103,13 @@ class Layout:
         return self.results / "gatingml" / "check.csv"
 
     @property
+    def agreement(self) -> Path:
+        return self.results / "agreement.html"
+
+    @property
+    def comparison(self) -> Path:
+        return self.results / "compare.html"
+
+    @property
     def fingerprints(self) -> Path:
         return self.results / "check" / ".fingerprints.json"
