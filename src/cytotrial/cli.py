@@ -362,6 +362,28 @@ def agreement(
 
 @cli.command()
 @config_option
+@click.argument("old", type=click.Path(path_type=Path, exists=True, file_okay=False))
+@click.argument("new", type=click.Path(path_type=Path, exists=True, file_okay=False))
+@click.option(
+    "--output",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="Where the page goes.  [default: compare.html of NEW]",
+)
+@click.option("--tubes", "n_tubes", default=10, show_default=True, help="Tubes that are pictured.")
+def compare(config: Path, old: Path, new: Path, output: Path | None, n_tubes: int) -> None:
+    """Compare two results folders of one study: values, medians, conclusions, and the tubes that moved most.
+
+    \b
+    Example:
+      cytotrial compare results results-new --output compare.html
+    """
+    from cytotrial.steps.compare import compare_results
+
+    click.echo(compare_results(old, new, config=config, output=output, n_tubes=n_tubes).in_words())
+
+
+@cli.command()
+@config_option
 def summary(config: Path) -> None:
     """Say in a few lines what a run made.
 

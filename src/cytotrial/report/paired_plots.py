@@ -135,11 +135,17 @@ def _plain_ratio_ticks(axes: Any, values: Sequence[float]) -> None:
 
     low, high = min([*values, 1.0]), max([*values, 1.0])
     near = [0.7, 0.8, 0.9, 0.95, 1, 1.05, 1.1, 1.25, 1.4]
+    nearest = [1 + step / 100 for step in range(-10, 11, 2)]
     far = [value for decade in range(-4, 5) for value in (10.0**decade, 2 * 10.0**decade, 5 * 10.0**decade)]
-    ticks = [value for value in (near if high / low < 2 else far) if low / 1.1 <= value <= high * 1.1]
+    ticks = [
+        value
+        for value in (nearest if high / low < 1.12 else near if high / low < 2 else far)
+        if low / 1.1 <= value <= high * 1.1
+    ]
     axes.yaxis.set_major_locator(FixedLocator(ticks))
     axes.yaxis.set_minor_locator(NullLocator())
-    axes.set_ylim(low / 1.08, high * 1.08)
+    edge = max((high / low) ** 0.12, 1.005)
+    axes.set_ylim(low / edge, high * edge)
 
 
 def _known(pairs: Pairs, names: tuple[str, str]) -> list[float]:
@@ -174,7 +180,7 @@ def _name_the_farthest(
         axes.annotate(
             name,
             (x[place], y[place]),
-            xytext=(5 if left else -5, 3),
+            xytext=(5 if left else -5, 3 if distances[place] > 0 else -8),
             textcoords="offset points",
             ha="left" if left else "right",
             **_SMALL,
