@@ -381,6 +381,94 @@ def report(config: Path) -> None:
     write_report(_plan(config))
 
 
+@cli.command("export-gates")
+@config_option
+@click.option(
+    "--sample", "samples", multiple=True, help="A tube, by sample_id; may be repeated. All by default."
+)
+@click.option("--panel", help="Only the tubes of this panel.")
+@click.option("--check", "check_them", is_flag=True, help="Let FlowKit apply what was written, and compare.")
+def export_gates(config: Path, samples: tuple[str, ...], panel: str | None, check_them: bool) -> None:
+    """Write the gates of each tube as GatingML 2.0 to gatingml/<sample_id>.xml.
+
+    Exit code 2 says that a tube could not be written, or that FlowKit found other events.
+
+    \b
+    Example:
+      cytotrial export-gates --sample S001-TREG-V1 --check
+    """
+    from cytotrial.steps.export import export_gates as step
+
+    done = step(_plan(config), samples=samples, panel=panel, check=check_them)
+    click.echo(done.in_words())
+    sys.exit(0 if done.complete else 2)
+
+
+@cli.command()
+@config_option
+@click.argument("manual", type=click.Path(path_type=Path, exists=True))
+@click.option("--panel", help="Only the tubes of this panel.")
+@click.option(
+    "--map",
+    "mapping",
+    multiple=True,
+    metavar="OURS=THEIRS",
+    help="Which population is which, where the names differ; may be repeated.",
+)
+@click.option("--tubes", multiple=True, metavar="SAMPLE_ID", help="Only this tube; may be repeated.")
+@click.option(
+    "--min-ccc", type=click.FloatRange(-1, 1), help="Lin's coefficient that each population must reach."
+)
+@click.option("--min-f1", type=click.FloatRange(0, 1), help="Median F1 that each population must reach.")
+@click.option(
+    "--output",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="Where the page goes.  [default: agreement.html of the results]",
+)
+def agreement(
+    config: Path, manual: Path, min_ccc: float | None, min_f1: float | None, **choices: Any
+) -> None:
+    """Compare a run's populations with a manual gating of some of its tubes.
+
+    MANUAL is a FlowJo 10 workspace (its samples are the tubes' FCS file names), a GatingML 2.0 file (for
+    every tube) or a folder of GatingML files named <sample_id>.xml.
+
+    Exit code 2 says that something was not compared, or did not reach what was asked.
+
+    \b
+    Example:
+      cytotrial agreement expert.wsp --panel treg --map 'CD4+=T cells/CD4' --min-ccc 0.9
+    """
+    from cytotrial.science.agreement_summary import Wanted
+    from cytotrial.steps.agreement import compare_with_manual
+
+    done = compare_with_manual(_plan(config), manual, wanted=Wanted(min_ccc, min_f1), **choices)
+    click.echo(done.in_words())
+    sys.exit(0 if done.complete else 2)
+
+
+@cli.command()
+@config_option
+@click.argument("old", type=click.Path(path_type=Path, exists=True, file_okay=False))
+@click.argument("new", type=click.Path(path_type=Path, exists=True, file_okay=False))
+@click.option(
+    "--output",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="Where the page goes.  [default: compare.html of NEW]",
+)
+@click.option("--tubes", "n_tubes", default=10, show_default=True, help="Tubes that are pictured.")
+def compare(config: Path, old: Path, new: Path, output: Path | None, n_tubes: int) -> None:
+    """Compare two results folders of one study: values, medians, conclusions, and the tubes that moved most.
+
+    \b
+    Example:
+      cytotrial compare results results-new --output compare.html
+    """
+    from cytotrial.steps.compare import compare_results
+
+    click.echo(compare_results(old, new, config=config, output=output, n_tubes=n_tubes).in_words())
+
+
 @cli.command()
 @config_option
 def summary(config: Path) -> None:

@@ -139,6 +139,21 @@ class Layout:
     def report(self) -> Path:
         return self.results / "report.html"
 
+    def gatingml(self, sample_id: str) -> Path:
+        return self.results / "gatingml" / f"{sample_id}.xml"
+
+    @property
+    def gatingml_check(self) -> Path:
+        return self.results / "gatingml" / "check.csv"
+
+    @property
+    def agreement(self) -> Path:
+        return self.results / "agreement.html"
+
+    @property
+    def comparison(self) -> Path:
+        return self.results / "compare.html"
+
     @property
     def fingerprints(self) -> Path:
         return self.results / "check" / ".fingerprints.json"
