@@ -41,6 +41,11 @@ class Taught:
     n_batches: int = 0
     reason: str = ""
 
+    def by_finder(self) -> dict[str, Mapping[str, Any]]:
+        """Finder → constants, of all that learnt any."""
+        first = {} if self.constants is None else {self.finder: self.constants}
+        return {**first, **self.others}
+
 
 @dataclass(frozen=True)
 class ReferenceFile:

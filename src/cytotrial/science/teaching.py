@@ -132,6 +132,27 @@ def with_constants(
     return replace(strategy, populations=populations, reference=version)
 
 
+def untaught(strategy: GatingStrategy, population: str, of: str = "") -> bool:
+    """Whether a population's number rests on gates that are found, and that no reference tubes calibrated.
+
+    Without any reference that is every population of a strategy that finds gates; with one, those that are
+    made (below `of`, where it is a percentage of that) by a finder which could have learnt and did not.
+    """
+    if not any(entry.find for entry in strategy.populations):
+        return False
+    entries = {entry.name: entry for entry in strategy.populations}
+    found, todo = set[str](), [population]
+    while todo:
+        entry = entries.get(todo.pop())
+        if entry is not None and entry.name not in {*found, of}:
+            found.add(entry.name)
+            todo += operands(entry.gate) if entry.gate else ()
+            todo += [entry.parent] if of else []
+    firsts = [find for name in found if (find := entries[name].find)]
+    lacking = any(is_learnt(find.finder) and find.reference is None for find in firsts)
+    return lacking or not strategy.reference
+
+
 # How far the lesson carries
 
 

@@ -18,6 +18,9 @@ from cytotrial.steps.gate import Bench
 from cytotrial.steps.plan import GATED_ROLES, Plan
 from cytotrial.terms import BoolArray, PlacedGate, Tube
 
+HELD_BACK = ""
+"""Stands for the events of a population whose number is held back."""
+
 SHOWN = 6
 """Names that a message lists before it says how many more there are."""
 
@@ -136,7 +139,7 @@ class GatedRun:
         other = [
             f"{name}: {n} events, populations.csv says {rows[name]['events'] if name in rows else 'nothing'}"
             for name, n in counted.items()
-            if name not in rows or rows[name]["events"] != str(n)
+            if name not in rows or rows[name]["events"] not in {str(n), HELD_BACK}
         ]
         if other:
             more = f" (and {len(other) - 1} more)" if len(other) > 1 else ""

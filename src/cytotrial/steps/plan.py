@@ -261,7 +261,9 @@ class Plan:
     def _gating_slice(self, panel: str) -> list[Any]:
         """The gating file by name and content (a copy may be older than what it replaces), and its use."""
         gating = self.trial.settings.panels[panel].gating
-        return [gating, sha256_of(Path(gating)), populations_used(self.trial.settings, panel)]
+        reference = self.trial.settings.panels[panel].reference
+        learnt = [reference.file, sha256_of(Path(reference.file))] if reference else []
+        return [gating, sha256_of(Path(gating)), populations_used(self.trial.settings, panel), *learnt]
 
     def _matrix_file_digest(self, panel: str) -> str:
         """The content of the file a panel's matrix is read from; empty if it comes from elsewhere."""

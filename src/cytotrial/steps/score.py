@@ -9,6 +9,7 @@ from typing import Any
 from cytotrial.files.strategy import read_strategies
 from cytotrial.files.tables import Row, read_table, write_table
 from cytotrial.science.doubt import Limits, Measures
+from cytotrial.science.teaching import untaught
 from cytotrial.settings import Doubt, Settings
 from cytotrial.steps.bounds import Beside, beside_controls
 from cytotrial.steps.cohort import Cohort, read_cohort
@@ -62,7 +63,7 @@ def score_gating(plan: Plan) -> None:
     verdict = Verdict(
         **_judgements(plan, cohort, reported, acquired),
         alarms=alarms(series),
-        uncalibrated=frozenset(_uncalibrated(strategies, settings)),
+        uncalibrated=frozenset(_uncalibrated(strategies, settings, reported)),
     )
     write_table(layout.gates, JUDGED, _gate_rows(gates, verdict))
     final = [_population_row(row, verdict, settings.doubt) for row in populations]
@@ -107,14 +108,13 @@ def _markers(strategies: Strategies) -> dict[Kind, str]:
     return markers
 
 
-def _uncalibrated(strategies: Strategies, settings: Settings) -> Iterator[Kind]:
+def _uncalibrated(strategies: Strategies, settings: Settings, reported: Reported) -> Iterator[Kind]:
     """What parameters report of panels whose gates are found without a reference."""
     for panel, by_sample in strategies.items():
-        found = [
-            strategy for strategy in by_sample.values() if any(entry.find for entry in strategy.populations)
-        ]
-        if any(not strategy.reference for strategy in found):
-            yield from ((panel, population) for population in populations_used(settings, panel))
+        for population in populations_used(settings, panel):
+            of = reported.denominator((panel, population))
+            if any(untaught(strategy, population, of) for strategy in by_sample.values()):
+                yield panel, population
 
 
 # The final tables
