@@ -19,6 +19,7 @@ from dataclasses import dataclass
 import numpy as np
 
 MAD_TO_SD = 1.4826
+EMPTY_VALLEY = 0.95
 FEWEST_TUBES = 5
 """Tubes from which a median and a spread say anything."""
 
@@ -151,9 +152,29 @@ def logit(events: int, parent_events: int) -> float | None:
     return math.log((events + 0.5) / (parent_events - events + 0.5))
 
 
-def middle_of(values: Sequence[float]) -> float | None:
-    """The median of a batch's positions; None of fewer than three tubes."""
-    return float(np.median(values)) if len(values) >= 3 else None
+def middle_of(positions: Sequence[tuple[float, ...]]) -> tuple[float, ...]:
+    """The median of a batch's positions, number by number; empty of fewer than three tubes."""
+    same = [position for position in positions if len(position) == len(positions[0])]
+    return tuple(map(float, np.median(same, axis=0))) if len(same) >= 3 else ()
+
+
+def farthest(
+    position: tuple[float, ...], middle: tuple[float, ...], *, depth: float | None = None
+) -> float | None:
+    """The largest distance, with its sign, of a position from its batch's; None where there is none to tell.
+
+    A cut in a valley as good as empty (depth 0.95 or more) may lie anywhere in it: its distance is 0.
+
+    Examples
+    --------
+    >>> farthest((0.5, 0.25), (0.5, 0.5)), farthest((0.5,), (0.6,), depth=0.99), farthest((), (0.6,))
+    (-0.25, 0.0, None)
+    """
+    if not position or len(position) != len(middle):
+        return None
+    if depth is not None and depth >= EMPTY_VALLEY:
+        return 0.0
+    return max((own - other for own, other in zip(position, middle, strict=True)), key=abs)
 
 
 # One score

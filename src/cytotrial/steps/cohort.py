@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from cytotrial.science.doubt import Measures, logit
+from cytotrial.science.doubt import Measures, farthest, logit
 from cytotrial.terms import Role, Tube
 
 Rows = list[dict[str, str]]
@@ -17,8 +17,9 @@ Rows = list[dict[str, str]]
 class Gated:
     """One gate of one tube.
 
-    place : where the tube by itself has the gate: its first number, on a scale on which distances compare;
-        None of a gate that has none
+    place : where the tube by itself has the gate, in numbers whose distances compare; empty of a gate that
+        does not move
+    depth : of the valley that the gate lies in, or what else its finder is confident by
     above : the populations that it rests on: its parent, and those that a boolean gate joins
     found : whether the gate was found from the parent's events
     """
@@ -26,8 +27,8 @@ class Gated:
     tube: Tube
     population: str
     gate: Mapping[str, Any]
-    place: float | None
-    batch_place: float | None
+    place: tuple[float, ...]
+    depth: float | None
     above: tuple[str, ...]
     found: bool
     disagreement: float | None
@@ -39,8 +40,8 @@ class Gated:
     def kind(self) -> tuple[str, str]:
         return self.tube.panel, self.population
 
-    def measures(self, *, batch_middle: float | None, cohort_z: float | None) -> Measures:
-        far = None if self.place is None or batch_middle is None else self.place - batch_middle
+    def measures(self, *, batch_middle: tuple[float, ...], cohort_z: float | None) -> Measures:
+        far = farthest(self.place, batch_middle, depth=self.depth)
         return Measures(far, cohort_z, self.disagreement, self.similarity, self.events, self.parent_events)
 
 
@@ -100,8 +101,8 @@ def _gated(row: Mapping[str, str], tube: Tube, counted: Mapping[str, str]) -> Ga
         tube,
         row["population"],
         gate,
-        _first(row["position"]) if comparable else None,
-        _first(row["batch_position"]) if comparable else None,
+        _numbers(row["position"]) if comparable else (),
+        _number(row["confidence"]),
         tuple(dict.fromkeys([row["parent"], *operands])),
         bool(row["position"]),
         _number(row["disagreement"]),
@@ -117,8 +118,8 @@ def _comparable(gate: Mapping[str, Any]) -> bool:
     return gate["type"] != "rectangle" or "linear" not in kinds
 
 
-def _first(text: str) -> float | None:
-    return float(text.split(";", maxsplit=1)[0]) if text else None
+def _numbers(text: str) -> tuple[float, ...]:
+    return tuple(float(number) for number in text.split(";") if number)
 
 
 def _number(text: str) -> float | None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 from cytotrial.files.strategy import gate_from_json, gate_to_json
 from cytotrial.files.tables import Row
@@ -23,9 +23,9 @@ def gate_row(sample_id: str, gate: PlacedGate, batch: Batch | None = None) -> Ro
         "control": gate.controls,
         "confidence": None if gate.confidence is None else round(gate.confidence, 4),
         "flags": gate.flags,
-        "position": _numbers(gate.position),
-        "position_se": _numbers(gate.position_se),
-        "batch_position": _numbers(batch.position if batch else ()),
+        "position": as_cell(gate.position),
+        "position_se": as_cell(gate.position_se),
+        "batch_position": as_cell(batch.position if batch else ()),
         "similarity": _rounded(gate.similarity),
         "disagreement": _rounded(gate.disagreement),
     }
@@ -53,7 +53,7 @@ def _rounded(value: float | None) -> float | None:
     return None if value is None else round(value, DIGITS)
 
 
-def _numbers(values: tuple[float, ...]) -> str:
+def as_cell(values: Iterable[float]) -> str:
     """Numbers as `0.41;0.02`; a single one is a number to any reader of the table."""
     return ";".join(repr(round(float(value), DIGITS)) for value in values)
 

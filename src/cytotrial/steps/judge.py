@@ -38,7 +38,7 @@ class Yardsticks:
     sizes : (panel, population) → measure → its sorted sizes over the cohort
     """
 
-    middles: Mapping[tuple[str, str, str], float]
+    middles: Mapping[tuple[str, str, str], tuple[float, ...]]
     spreads: Mapping[Kind, Spread]
     sizes: Mapping[Kind, Mapping[str, tuple[float, ...]]]
 
@@ -53,7 +53,7 @@ class Judged:
 
     gate: Gated
     measures: Measures
-    batch_middle: float | None
+    batch_middle: tuple[float, ...]
     flags: tuple[str, ...]
     score: float
     worst: str
@@ -126,13 +126,13 @@ def yardsticks_of(cohort: Cohort, reported: Reported) -> Yardsticks:
     return Yardsticks(middles, spreads, in_order)
 
 
-def _middles(cohort: Cohort) -> dict[tuple[str, str, str], float]:
-    places: dict[tuple[str, str, str], list[float]] = {}
+def _middles(cohort: Cohort) -> dict[tuple[str, str, str], tuple[float, ...]]:
+    places: dict[tuple[str, str, str], list[tuple[float, ...]]] = {}
     for gate in cohort.of_samples():
-        if gate.place is not None:
+        if gate.place:
             places.setdefault((*gate.kind, gate.tube.batch), []).append(gate.place)
     middles = {key: middle_of(values) for key, values in places.items()}
-    return {key: middle for key, middle in middles.items() if middle is not None}
+    return {key: middle for key, middle in middles.items() if middle}
 
 
 def _spreads(cohort: Cohort, reported: Reported) -> dict[Kind, Spread]:
@@ -154,12 +154,12 @@ def _measures(
     gate: Gated,
     cohort: Cohort,
     reported: Reported,
-    middles: Mapping[tuple[str, str, str], float],
+    middles: Mapping[tuple[str, str, str], tuple[float, ...]],
     spreads: Mapping[Kind, Spread],
 ) -> Measures:
     share = _share(gate, cohort, reported)
     z = None if share is None else robust_z(share, spreads.get(gate.kind))
-    return gate.measures(batch_middle=middles.get((*gate.kind, gate.tube.batch)), cohort_z=z)
+    return gate.measures(batch_middle=middles.get((*gate.kind, gate.tube.batch), ()), cohort_z=z)
 
 
 def judge_gates(cohort: Cohort, yardsticks: Yardsticks, reported: Reported, limits: Limits) -> list[Judged]:
@@ -181,7 +181,7 @@ def _judge(gate: Gated, cohort: Cohort, yardsticks: Yardsticks, reported: Report
         on_events=gate.found or (gate.kind in reported.shares and gate.gate["type"] != "boolean"),
     )
     worst = score(measures, yardsticks.sizes.get(gate.kind, {}))
-    middle = yardsticks.middles.get((*gate.kind, gate.tube.batch))
+    middle = yardsticks.middles.get((*gate.kind, gate.tube.batch), ())
     return Judged(gate, measures, middle, flags, *worst)
 
 

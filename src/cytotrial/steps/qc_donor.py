@@ -76,7 +76,7 @@ def _measured(
         yield "percent", 100 * int(row["events"]) / int(parent["events"])
     medians = dict(part.split("=") for part in row["median_intensities"].split("|") if part)
     for gate in _deciding(gates, population, of):
-        yield f"position {gate.population}", gate.place or 0.0
+        yield f"position {gate.population}", gate.place[0]
         marker = markers.get((panel, gate.population), "")
         if marker in medians:
             yield f"median {marker}", math.asinh(float(medians[marker]) / COFACTOR)
@@ -93,7 +93,7 @@ def _deciding(gates: Sequence[Gated], population: str, of: str) -> Iterator[Gate
                 found.add(name)
                 todo.append(name)
     above_of = _ancestors(by_name, of)
-    yield from (gate for gate in gates if gate.place is not None and gate.population in found - above_of)
+    yield from (gate for gate in gates if gate.place and gate.population in found - above_of)
 
 
 def _ancestors(gates: Mapping[str, Gated], population: str) -> set[str]:

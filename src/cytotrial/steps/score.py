@@ -13,6 +13,7 @@ from cytotrial.science.teaching import untaught
 from cytotrial.settings import Doubt, Settings
 from cytotrial.steps.bounds import Beside, beside_controls
 from cytotrial.steps.cohort import Cohort, read_cohort
+from cytotrial.steps.gates_table import DIGITS, as_cell
 from cytotrial.steps.judge import Judged, Kind, Reported, carried, judge_gates, reported_of, yardsticks_of
 from cytotrial.steps.layout import JUDGED, POPULATIONS, QC_DONOR, SCORES
 from cytotrial.steps.plan import Plan, populations_used
@@ -20,7 +21,6 @@ from cytotrial.steps.qc_donor import alarms, follow_donor, rows_of
 from cytotrial.steps.tails import read_tails
 from cytotrial.terms import GatingStrategy, Role, Status
 
-DIGITS = 6
 UNCALIBRATED = "uncalibrated"
 """On every reported value of found gates that no reference tubes taught."""
 
@@ -125,12 +125,12 @@ def _gate_rows(gates: Iterable[Mapping[str, str]], verdict: Verdict) -> Iterator
         key = row["sample_id"], row["population"]
         judged, beside = verdict.judged.get(key), verdict.beside.get(key)
         measures = judged.measures if judged else Measures()
-        middle = judged.batch_middle if judged else None
+        middle = judged.batch_middle if judged else ()
         yield {
             **row,
             "control": _joined(row["control"], beside.controls if beside else ()),
             "flags": _joined(row["flags"], judged.flags if judged else ()),
-            "batch_position": row["batch_position"] or _rounded(middle),
+            "batch_position": row["batch_position"] or as_cell(middle),
             "bound": _rounded(beside.bound if beside else None),
             "batch_distance": _rounded(measures.batch_distance),
             "cohort_z": _rounded(measures.cohort_z),
