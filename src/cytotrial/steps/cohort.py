@@ -7,7 +7,9 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from cytotrial.files.tables import as_written
 from cytotrial.science.doubt import Measures, farthest, logit
+from cytotrial.steps.gates_table import numbers_in
 from cytotrial.terms import Role, Tube
 
 Rows = list[dict[str, str]]
@@ -77,20 +79,22 @@ def read_cohort(gates: Rows, populations: Rows, tubes: Iterable[Tube], donors: I
     donors : subjects that are quality-control donors: their tubes are judged, but are no part of the cohort
     """
     by_name = {tube.sample_id: tube for tube in tubes}
-    counted = {(row["sample_id"], row["population"]): row for row in populations}
+    counted = {key_of_row(row): row for row in populations}
     samples = frozenset(
         tube.sample_id
         for tube in by_name.values()
         if tube.role is Role.SAMPLE and tube.subject not in set(donors)
     )
     return Cohort(
-        tuple(
-            _gated(row, by_name[row["sample_id"]], counted.get((row["sample_id"], row["population"]), {}))
-            for row in gates
-        ),
+        tuple(_gated(row, by_name[row["sample_id"]], counted.get(key_of_row(row), {})) for row in gates),
         counted,
         samples,
     )
+
+
+def key_of_row(row: Mapping[str, str]) -> tuple[str, str]:
+    """sample_id and population of a row of gates.csv or populations.csv."""
+    return row["sample_id"], as_written(row["population"])
 
 
 def _gated(row: Mapping[str, str], tube: Tube, counted: Mapping[str, str]) -> Gated:
@@ -99,11 +103,11 @@ def _gated(row: Mapping[str, str], tube: Tube, counted: Mapping[str, str]) -> Ga
     operands = [str(name) for name, _ in gate.get("operands", ())]
     return Gated(
         tube,
-        row["population"],
+        as_written(row["population"]),
         gate,
-        _numbers(row["position"]) if comparable else (),
+        numbers_in(row["position"]) if comparable else (),
         _number(row["confidence"]),
-        tuple(dict.fromkeys([row["parent"], *operands])),
+        tuple(dict.fromkeys([as_written(row["parent"]), *operands])),
         bool(row["position"]),
         _number(row["disagreement"]),
         _number(row["similarity"]),
@@ -116,10 +120,6 @@ def _comparable(gate: Mapping[str, Any]) -> bool:
     """Whether the gate's position is on a display scale or in decades, not in detector units."""
     kinds = {dimension["transform"]["kind"] for dimension in gate.get("dimensions", ())}
     return gate["type"] != "rectangle" or "linear" not in kinds
-
-
-def _numbers(text: str) -> tuple[float, ...]:
-    return tuple(float(number) for number in text.split(";") if number)
 
 
 def _number(text: str) -> float | None:

@@ -12,7 +12,7 @@ from cytotrial.science.doubt import Limits, Measures
 from cytotrial.science.teaching import untaught
 from cytotrial.settings import Doubt, Settings
 from cytotrial.steps.bounds import Beside, beside_controls
-from cytotrial.steps.cohort import Cohort, read_cohort
+from cytotrial.steps.cohort import Cohort, key_of_row, read_cohort
 from cytotrial.steps.gates_table import DIGITS, as_cell
 from cytotrial.steps.judge import Judged, Kind, Reported, carried, judge_gates, reported_of, yardsticks_of
 from cytotrial.steps.layout import JUDGED, POPULATIONS, QC_DONOR, SCORES
@@ -122,7 +122,7 @@ def _uncalibrated(strategies: Strategies, settings: Settings, reported: Reported
 
 def _gate_rows(gates: Iterable[Mapping[str, str]], verdict: Verdict) -> Iterator[Row]:
     for row in gates:
-        key = row["sample_id"], row["population"]
+        key = key_of_row(row)
         judged, beside = verdict.judged.get(key), verdict.beside.get(key)
         measures = judged.measures if judged else Measures()
         middle = judged.batch_middle if judged else ()
@@ -139,12 +139,12 @@ def _gate_rows(gates: Iterable[Mapping[str, str]], verdict: Verdict) -> Iterator
 
 
 def _population_row(row: Mapping[str, str], verdict: Verdict, doubt: Doubt) -> Row:
-    key = row["sample_id"], row["population"]
+    key = key_of_row(row)
     sample = row["role"] == Role.SAMPLE.value
-    kind = row["panel"], row["population"]
+    kind = row["panel"], key[1]
     laid = [
         *verdict.flags.get(key, ()),
-        *(verdict.alarms.get((row["panel"], row["batch"], row["population"]), ()) if sample else ()),
+        *(verdict.alarms.get((row["panel"], row["batch"], key[1]), ()) if sample else ()),
         *((UNCALIBRATED,) if sample and kind in verdict.uncalibrated else ()),
     ]
     if not row["events"]:
@@ -185,7 +185,7 @@ def _score_rows(populations: Iterable[Row], verdict: Verdict) -> Iterator[Row]:
     for row in populations:
         if row["role"] != Role.SAMPLE.value or row["status"] == Status.NOT_DONE.value or not row["parent"]:
             continue
-        judged = verdict.judged.get((row["sample_id"], row["population"]))
+        judged = verdict.judged.get(key_of_row(row))
         reasons = list(row["flags"]) if not isinstance(row["flags"], str) else row["flags"].split(";")
         failed = row["status"] == Status.FAIL.value
         worst = f"largest rank: {judged.worst}" if judged and judged.worst else ""
