@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from cytotrial.steps.controls import pair
+from cytotrial.steps.pairing import pair
 from cytotrial.terms import Role, Tube
 
 FOXP3 = ("fmo", "FOXP3")
