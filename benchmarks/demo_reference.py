@@ -3,7 +3,7 @@
     python benchmarks/demo_reference.py
 
 Writes a trial of 12 subjects with the gates of a simulated expert to a temporary folder, takes 30 tubes of
-each panel, as many of every batch as can be, and learns config/gating/<panel>.reference.json from them. Prints
+each panel, from every batch in turn, and learns config/gating/<panel>.reference.json from them. Prints
 what was learnt and the error to be expected.
 """
 
