@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
+from pydantic import BaseModel
 
 from cytotrial.errors import TemplateError
+from cytotrial.files import template
 from cytotrial.files.template import read_template
+from cytotrial.science.finders import check_finders
 from cytotrial.terms import BooleanGate, Instead, PolygonGate, RectangleGate
 
 
@@ -180,9 +184,30 @@ def test_the_shipped_templates_read(repository: Path, panel: str):
     assert read_template(repository / "config" / "gating" / f"{panel}.yaml").populations
 
 
-def test_the_template_of_the_documentation_reads(repository: Path, tmp_path: Path):
-    page = (repository / "docs" / "gating-template.md").read_text(encoding="utf-8")
-    text = page.split("```yaml\n")[1].split("```")[0]
+def documented(repository: Path) -> str:
+    return (repository / "docs" / "gating-template.md").read_text(encoding="utf-8")
+
+
+def test_the_template_of_the_documentation_reads_and_names_finders_that_exist(
+    repository: Path, tmp_path: Path
+):
+    text = documented(repository).split("```yaml\n")[1].split("```")[0]
     (tmp_path / "bcell.yaml").write_text(text, encoding="utf-8")
-    names = [population.name for population in read_template(tmp_path / "bcell.yaml").populations]
-    assert names == ["singlets", "lymphocytes", "B cells", "CD27+", "switched memory", "naive"]
+    strategy = read_template(tmp_path / "bcell.yaml")
+    check_finders(strategy)
+    names = [population.name for population in strategy.populations]
+    assert names == [
+        "singlets", "lymphocytes", "live", "B cells", "CD27+", "IgD+",
+        "unswitched memory", "naive", "switched memory", "double negative",
+    ]  # fmt: skip
+
+
+def test_every_key_of_a_template_is_in_the_documentation(repository: Path):
+    models = [
+        model for model in vars(template).values() if isinstance(model, type) and issubclass(model, BaseModel)
+    ]
+    keys = {field.alias or name for model in models for name, field in model.model_fields.items()}
+    assert len(keys) > 25
+    assert [
+        key for key in sorted(keys) if not re.search(rf"\b{re.escape(key)}\b", documented(repository))
+    ] == []
