@@ -21,6 +21,8 @@ rule all:
         LAYOUT.quality,
         LAYOUT.gates,
         LAYOUT.populations,
+        LAYOUT.qc_donor,
+        LAYOUT.review_scores,
         LAYOUT.counts,
         LAYOUT.counts_parquet,
         LAYOUT.visit_wide,

@@ -17,7 +17,9 @@ from cytotrial.steps import check
 from cytotrial.steps.check import check_unit
 from cytotrial.steps.compensate import compensate_batch
 from cytotrial.steps.gate import gate_unit
+from cytotrial.steps.place import place_unit
 from cytotrial.steps.plan import Plan, make_plan
+from cytotrial.steps.pool import pool_positions
 from cytotrial.steps.strategies import compile_gating
 
 FMO_TEMPLATE = """
@@ -63,9 +65,25 @@ def gated(
         check_unit(plan, f"batch.{batch}")
         compensate_batch(plan, panel=panel, batch=batch)
     compile_gating(config, panel=panel)
+    first_pass(plan, panel, unit)
     gate_unit(plan, panel=panel, unit=unit)
     layout = plan.layout
     return plan, read_table(layout.unit_gates(panel, unit)), read_table(layout.unit_populations(panel, unit))
+
+
+def first_pass(plan: Plan, panel: str, unit: str) -> None:
+    """What the workflow does before it gates a unit whose gates lean on the batch."""
+    batches = plan.pools_of(panel, unit)
+    pooled = {name for batch in batches for name in plan.units_pooled(panel, batch)}
+    units = sorted({*plan.units_looked_at(panel, unit), *pooled}) if batches else []
+    for name in plan.units if batches else ():
+        check_unit(plan, name)
+    for batch in sorted({tube.batch for name in units for tube in plan.tubes_to_gate(panel, name)}):
+        compensate_batch(plan, panel=panel, batch=batch)
+    for name in units:
+        place_unit(plan, panel=panel, unit=name)
+    for batch in batches:
+        pool_positions(plan, panel=panel, batch=batch)
 
 
 def by_tube(rows: list[dict[str, str]]) -> Mapping[str, dict[str, dict[str, str]]]:
@@ -92,8 +110,9 @@ def test_an_fmo_gate_looks_at_the_fmo_of_its_own_batch(here: Path):
     marker = {tube.sample_id: tube.control_for for tube in plan.trial.tubes}
     used = [(row["sample_id"], row["control"]) for row in gates if row["population"] == "FOXP3+"]
     assert used
-    for sample, control in used:
-        assert batch[control] == batch[sample]
+    for sample, paired in used:
+        control, how = paired.split(":")
+        assert (batch[control], how) == (batch[sample], "batch")
         assert marker[control] == "FOXP3"
 
 

@@ -55,6 +55,12 @@ def matrix_file(w):
     return [] if mode in {"controls", "embedded"} else [mode]
 
 
+def gating_files(w):
+    """A panel's gating, and what reference tubes taught its finders."""
+    panel = PLAN.trial.settings.panels[w.panel]
+    return [panel.gating, *([panel.reference.file] if panel.reference else [])]
+
+
 def gated(w):
     """A unit's tubes of a panel and the batch's controls that its gates look at."""
     return [*PLAN.tubes_to_gate(w.panel, w.unit), *PLAN.controls_of(w.panel, w.unit)]
@@ -66,3 +72,20 @@ def matrices(w):
         return []
     batches = sorted({tube.batch for tube in gated(w)})
     return [LAYOUT.matrix(w.panel, batch) for batch in batches]
+
+
+def first_pass(w):
+    """What was found on the unit's tubes, and on controls, before their batch had a say."""
+    if w.panel not in PLAN.placed_panels:
+        return []
+    looked_at = PLAN.units_looked_at(w.panel, w.unit)
+    steadiness = [LAYOUT.unit_steadiness(w.panel, unit) for unit in looked_at]
+    return [LAYOUT.unit_placed(w.panel, w.unit), *steadiness]
+
+
+def pools(w):
+    """Where the unit's batches have their gates; known when all batches of the panel are pooled."""
+    batches = PLAN.pools_of(w.panel, w.unit)
+    if batches:
+        checkpoints.pool_table.get(panel=w.panel)
+    return [LAYOUT.pool(w.panel, batch) for batch in batches]

@@ -71,6 +71,17 @@ def _neutral(text: str) -> str:
     return f"'{clean}" if clean.startswith(_FORMULA) else clean
 
 
+def as_written(text: str) -> str:
+    """The text of a cell without the apostrophe that keeps a spreadsheet from running it.
+
+    Examples
+    --------
+    >>> as_written("'-CD4"), as_written("'quoted'")
+    ('-CD4', "'quoted'")
+    """
+    return text[1:] if text.startswith("'") and text[1:].startswith(_FORMULA) else text
+
+
 def read_table(path: Path) -> list[dict[str, str]]:
     """The rows of a CSV table written by `write_table`, all cells as text.
 

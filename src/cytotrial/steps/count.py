@@ -61,7 +61,7 @@ def count_specimens(plan: Plan) -> None:
     inventory = {row["sample_id"]: row for row in read_table(plan.layout.inventory)}
     settings = plan.trial.settings
     rows: list[Row] = []
-    for specimen, tubes in _draws(plan.trial.tubes).items():
+    for specimen, tubes in _draws(plan.trial.participants_tubes).items():
         draw = Draw(tubes, gated, inventory)
         values = values_of(draw, settings.parameters, settings.counts)
         collected = next((tube.collected for tube in tubes if tube.collected), "")

@@ -9,7 +9,19 @@ INVENTORY = (
     "sample_id", "status", "code", "message", "fcs_sha256", "events", "cytometer", "acquired",
     "panel", "role", "subject", "visit", "batch",
 )  # fmt: skip
-GATES = ("sample_id", "population", "parent", "gate", "origin", "control", "confidence", "flags")
+GATES = (
+    "sample_id", "population", "parent", "gate", "origin", "control", "confidence", "flags",
+    "position", "position_se", "batch_position", "similarity", "disagreement",
+)  # fmt: skip
+JUDGED = (*GATES, "bound", "batch_distance", "cohort_z", "score")
+"""What gates.csv has: the columns of a unit's table, and what only the whole trial can tell."""
+SCORES = ("sample_id", "population", "score", "reasons")
+QC_DONOR = (
+    "panel", "population", "measure", "batch", "acquired", "tubes", "value", "n_batches", "mean", "sd",
+    "low3", "low2", "high2", "high3", "z", "rule",
+)  # fmt: skip
+POOLS = ("panel", "batch", "population", "tubes", "position", "spread")
+PLACED = ("sample_id", "batch", *(name for name in GATES if name not in {"sample_id", "batch_position"}))
 QUALITY = (
     "sample_id", "events", "removed_percent", "margin_percent", "rate_percent", "signal_percent",
     "isolation_percent", "short_run_percent", "channels", "intervals", "drift", "doublets", "flags",
@@ -17,6 +29,7 @@ QUALITY = (
 POPULATIONS = (
     "sample_id", "subject", "visit", "specimen", "batch", "panel", "role", "population", "parent", "events",
     "parent_events", "percent_of_parent", "median_intensities", "status", "flags", "reason", "gating_version",
+    "denominator", "background_percent", "net_percent", "background_control",
 )  # fmt: skip
 COUNTS = {
     "study": "text", "subject": "text", "visit": "text", "specimen": "text", "collected": "text",
@@ -51,6 +64,21 @@ class Layout:
     def strategy(self, panel: str) -> Path:
         return self.results / "gating" / f"{panel}.json"
 
+    def unit_placed(self, panel: str, unit: str) -> Path:
+        return self.results / "gating" / panel / f"{unit}.placed.csv"
+
+    def unit_steadiness(self, panel: str, unit: str) -> Path:
+        return self.results / "gating" / panel / f"{unit}.steadiness.json"
+
+    def unit_tails(self, panel: str, unit: str) -> Path:
+        return self.results / "gating" / panel / f"{unit}.controls.json"
+
+    def pool(self, panel: str, batch: str) -> Path:
+        return self.results / "gating" / panel / f"{batch}.batch.json"
+
+    def pool_table(self, panel: str) -> Path:
+        return self.results / "gating" / panel / "batches.csv"
+
     def unit_quality(self, panel: str, unit: str) -> Path:
         return self.results / "gating" / panel / f"{unit}.quality.csv"
 
@@ -68,12 +96,28 @@ class Layout:
         return self.results / "quality.csv"
 
     @property
+    def joined_gates(self) -> Path:
+        return self.results / "gating" / "gates.csv"
+
+    @property
+    def joined_populations(self) -> Path:
+        return self.results / "gating" / "populations.csv"
+
+    @property
     def gates(self) -> Path:
         return self.results / "gates.csv"
 
     @property
     def populations(self) -> Path:
         return self.results / "populations.csv"
+
+    @property
+    def qc_donor(self) -> Path:
+        return self.results / "qc_donor.csv"
+
+    @property
+    def review_scores(self) -> Path:
+        return self.results / "review_scores.csv"
 
     @property
     def specimens(self) -> Path:
@@ -94,6 +138,21 @@ class Layout:
     @property
     def report(self) -> Path:
         return self.results / "report.html"
+
+    def gatingml(self, sample_id: str) -> Path:
+        return self.results / "gatingml" / f"{sample_id}.xml"
+
+    @property
+    def gatingml_check(self) -> Path:
+        return self.results / "gatingml" / "check.csv"
+
+    @property
+    def agreement(self) -> Path:
+        return self.results / "agreement.html"
+
+    @property
+    def comparison(self) -> Path:
+        return self.results / "compare.html"
 
     @property
     def fingerprints(self) -> Path:

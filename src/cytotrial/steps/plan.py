@@ -18,12 +18,15 @@ from cytotrial.files.fingerprints import fingerprints, sha256_of
 from cytotrial.files.sheets.samples import one_stain_for_several
 from cytotrial.settings import Absolute, Percent, Settings, canonical, digest
 from cytotrial.steps.layout import Layout
+from cytotrial.steps.outline import Outline, outline_of
 from cytotrial.steps.trial import Trial, load_trial
 from cytotrial.steps.tubes import STAINED_ALONE
 from cytotrial.terms import Role, Tube
 
 CONTROLS = {Role.FMO, Role.ISOTYPE, Role.UNSTIMULATED}
 GATED_ROLES = {Role.SAMPLE, *CONTROLS}
+ANY_MARKER = {Role.UNSTIMULATED}
+"""Controls that a template names by their role alone."""
 
 
 @dataclass(frozen=True)
@@ -73,6 +76,10 @@ class Plan:
         )
 
     @cached_property
+    def gated_panels(self) -> tuple[str, ...]:
+        return tuple(sorted({panel for panel, _ in self.gating_jobs}))
+
+    @cached_property
     def matrices(self) -> tuple[tuple[str, str], ...]:
         """(panel, batch) of every spillover matrix that is written."""
         return tuple(
@@ -99,19 +106,70 @@ class Plan:
     def tubes_to_gate(self, panel: str, unit: str) -> tuple[Tube, ...]:
         return tuple(tube for tube in self.units[unit] if tube.panel == panel and tube.role in GATED_ROLES)
 
+    @cached_property
+    def outlines(self) -> dict[str, Outline]:
+        """Panel → which controls its gates look at, and whether they are drawn towards the batch."""
+        panels = self.trial.settings.panels
+        return {panel: outline_of(Path(settings.gating)) for panel, settings in panels.items()}
+
     def controls_of(self, panel: str, unit: str) -> tuple[Tube, ...]:
-        """The batch's controls, of other units, that the gates of a unit may look at."""
+        """The controls, of other units, that the gates of a unit may look at.
+
+        They are those of the unit's batches; where a batch has no control of some kind that the gates look
+        at, those of all other batches, of which the nearest in time is taken.
+        """
         batches = {tube.batch for tube in self.tubes_to_gate(panel, unit)}
-        return tuple(
-            tube
-            for tube in self._batch_controls
-            if tube.panel == panel and tube.batch in batches and self.unit_of(tube) != unit
+        found: set[str] = set()
+        for key in self.outlines[panel].controls:
+            for batch in batches:
+                shared = self._shared_controls.get((panel, *key), ())
+                own = [tube.sample_id for tube in shared if tube.batch == batch]
+                found.update(own or (tube.sample_id for tube in shared))
+        tubes = [tube for tube in self.trial.tubes if tube.sample_id in found and self.unit_of(tube) != unit]
+        return tuple(sorted(tubes, key=lambda tube: tube.sample_id))
+
+    @cached_property
+    def _shared_controls(self) -> dict[tuple[str, str, str], list[Tube]]:
+        """(panel, role, marker) → the controls that belong to no draw and have a file."""
+        controls: dict[tuple[str, str, str], list[Tube]] = {}
+        for tube in self.trial.tubes:
+            if tube.role in CONTROLS and not tube.subject and self.files_of([tube]):
+                marker = "" if tube.role in ANY_MARKER else tube.control_for
+                controls.setdefault((tube.panel, tube.role.value, marker), []).append(tube)
+        return controls
+
+    # Gates that are drawn towards where the other tubes of the batch have them
+
+    @cached_property
+    def placed_panels(self) -> frozenset[str]:
+        """The panels whose tubes are looked at twice: once alone, once with what their batch says."""
+        panels = self.trial.settings.panels.items()
+        return frozenset(
+            name for name, panel in panels if panel.batch_reference and self.outlines[name].drawn
         )
 
     @cached_property
-    def _batch_controls(self) -> tuple[Tube, ...]:
-        controls = [tube for tube in self.trial.tubes if tube.role in CONTROLS and not tube.subject]
-        return tuple(sorted(controls, key=lambda tube: tube.sample_id))
+    def pools(self) -> tuple[tuple[str, str], ...]:
+        """(panel, batch) of every batch whose tubes say together where their gates lie."""
+        pooled = {(tube.panel, tube.batch) for tube in self.trial.tubes if self._pooled(tube)}
+        return tuple(sorted(pooled))
+
+    def _pooled(self, tube: Tube) -> bool:
+        return tube.panel in self.placed_panels and tube.role is Role.SAMPLE and bool(self.files_of([tube]))
+
+    def units_pooled(self, panel: str, batch: str) -> tuple[str, ...]:
+        """The units whose tubes a batch's pool is made of."""
+        tubes = [tube for tube in self.trial.tubes if (tube.panel, tube.batch) == (panel, batch)]
+        return self.units_of(tube for tube in tubes if self._pooled(tube))
+
+    def pools_of(self, panel: str, unit: str) -> tuple[str, ...]:
+        """The batches whose pools the gates of a unit lean on."""
+        batches = {tube.batch for tube in self.tubes_to_gate(panel, unit)}
+        return tuple(sorted(batch for name, batch in self.pools if name == panel and batch in batches))
+
+    def units_looked_at(self, panel: str, unit: str) -> tuple[str, ...]:
+        """The unit and those of the controls that its gates may look at."""
+        return tuple(sorted({unit, *self.units_of(self.controls_of(panel, unit))}))
 
     def stained_alone(self, panel: str, batch: str) -> tuple[Tube, ...]:
         """The single stains and unstained controls of a panel and batch."""
@@ -179,7 +237,14 @@ class Plan:
             "check": {"fcs_dir": settings.fcs_dir, "panels": panels},
             "compensate": [panels.get(panel), self._matrix_file_digest(panel)],
             "read_gating": self._gating_slice(panel) if panel else None,
+            "place": {**panels.get(panel, {}), "quality": settings.quality.model_dump()},
             "gate": {**panels.get(panel, {}), "quality": settings.quality.model_dump()},
+            "score": {
+                "doubt": settings.doubt.model_dump(),
+                "qc_donor": settings.qc_donor.model_dump(),
+                "parameters": {code: entry.model_dump() for code, entry in settings.parameters.items()},
+                "beads": settings.counts.beads,
+            },
             "count": {
                 "counts": settings.counts.model_dump(),
                 "parameters": {code: entry.model_dump() for code, entry in settings.parameters.items()},
@@ -196,7 +261,9 @@ class Plan:
     def _gating_slice(self, panel: str) -> list[Any]:
         """The gating file by name and content (a copy may be older than what it replaces), and its use."""
         gating = self.trial.settings.panels[panel].gating
-        return [gating, sha256_of(Path(gating)), populations_used(self.trial.settings, panel)]
+        reference = self.trial.settings.panels[panel].reference
+        learnt = [reference.file, sha256_of(Path(reference.file))] if reference else []
+        return [gating, sha256_of(Path(gating)), populations_used(self.trial.settings, panel), *learnt]
 
     def _matrix_file_digest(self, panel: str) -> str:
         """The content of the file a panel's matrix is read from; empty if it comes from elsewhere."""
@@ -207,6 +274,7 @@ class Plan:
         """Digest of the sheets that a joining rule reads."""
         trial = self.trial
         sheets: dict[str, Any] = {
+            "score": [_row(tube) for tube in trial.tubes],
             "count": [_row(tube) for tube in trial.tubes],
             "dataset": [
                 [asdict(subject) for subject in trial.subjects],
@@ -222,15 +290,20 @@ class Plan:
         return digest(sheets[rule])
 
 
-def make_plan(config: Path) -> Plan:
+def make_plan(config: Path, *, with_references: bool = True) -> Plan:
     """The plan of a study.
+
+    Parameters
+    ----------
+    with_references : bool
+        Whether the panels' reference files must be there; not so where they are about to be made.
 
     Raises
     ------
     ConfigError
         With every problem of the configuration and the sheets.
     """
-    trial = load_trial(config)
+    trial = load_trial(config, with_references=with_references)
     root = Path(trial.settings.fcs_dir)
     named = {root / tube.fcs for tube in trial.tubes if tube.fcs and tube.status == "DONE"}
     inside = sorted(path for path in named if path.resolve().is_relative_to(root.resolve()))

@@ -16,6 +16,7 @@ from cytotrial.science.finders.registry import (
     LOW_SIMILARITY,
     Example,
     Found,
+    NoReferenceError,
     View,
     learns,
     registered,
@@ -75,7 +76,7 @@ def find_reference_polygon(
     """
     if view.reference is None:
         if polygon is None:
-            raise GateError("there is neither a reference nor a polygon in the template.")
+            raise NoReferenceError("there is neither a reference nor a polygon in the template.")
         return Found(_gate(view, np.asarray(polygon, dtype=np.float64)))
     if view.n_events < _SMALLEST:
         raise GateError(f"{view.n_events} events in the parent; its shape needs {_SMALLEST}.")

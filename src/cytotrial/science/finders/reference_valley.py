@@ -24,6 +24,7 @@ from cytotrial.science.finders.registry import (
     LOW_SIMILARITY,
     Example,
     Found,
+    NoReferenceError,
     View,
     bounded,
     learns,
@@ -87,7 +88,9 @@ def find_reference_valley(
     """
     if view.reference is None:
         if bounds is None:
-            raise GateError("there is neither a reference nor bounds between which to look for a valley.")
+            raise NoReferenceError(
+                "there is neither a reference nor bounds between which to look for a valley."
+            )
         return find_density_minimum(view, bounds=bounds, keep=keep, adjust=adjust, min_depth=min_depth)
     if view.n_events < _SMALLEST:
         raise GateError(f"{view.n_events} events in the parent; its shape needs {_SMALLEST}.")

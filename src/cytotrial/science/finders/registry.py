@@ -20,7 +20,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from cytotrial.errors import TemplateError
+from cytotrial.errors import GateError, TemplateError
 from cytotrial.science.batches import Batch
 from cytotrial.terms import BoolArray, Dimension, FloatArray, Gate, GatingStrategy, RectangleGate
 
@@ -89,6 +89,10 @@ Learner = Callable[..., Mapping[str, Any]]
 _REGISTRY: dict[str, Finder] = {}
 _LEARNERS: dict[str, Learner] = {}
 _USE_BATCH: set[str] = set()
+
+
+class NoReferenceError(GateError):
+    """A finder has no constants of its own, and there are none from reference tubes."""
 
 
 def registered(name: str, *, uses_batch: bool = False) -> Callable[[Finder], Finder]:
@@ -162,7 +166,8 @@ def check_finders(strategy: GatingStrategy) -> None:
         f"population {population.name}: {problem}"
         for population in strategy.populations
         if population.find is not None
-        for problem in _problems_of(population.find.finder, population.find.arguments)
+        for find in population.find.all()
+        for problem in _problems_of(find.finder, find.arguments)
     ]
     if problems:
         raise TemplateError(
