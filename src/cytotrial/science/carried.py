@@ -21,6 +21,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from cytotrial.science.densities import bandwidth, density
 from cytotrial.terms import FloatArray
 
 Float64 = npt.NDArray[np.float64]
@@ -92,10 +93,37 @@ class Carried:
         away = place - self.anchor[axis] - self.shift[axis]
         return float(self.anchor[axis] + away / self.stretch[axis])
 
+    def reordered(self, order: Sequence[int]) -> Carried:
+        """The same with axes in another order."""
+        new = np.asarray(order)
+        return Carried(self.anchor[new], self.shift[new], self.stretch[new], self.error[new], self.share)
+
     def error_at(self, axis: int, place: float) -> float:
         """Standard error of `at`."""
         by = np.array([1.0, place - self.anchor[axis]])
         return float(np.sqrt(by @ self.error[axis] @ by))
+
+
+def reordered(populations: Populations, order: Sequence[int]) -> Populations:
+    """The same populations with axes in another order."""
+    new = np.asarray(order)
+    return Populations(
+        populations.share,
+        np.ascontiguousarray(populations.mean[:, new]),
+        np.ascontiguousarray(populations.covariance[:, new][:, :, new]),
+        populations.shift_sd[new],
+        populations.stretch_sd[new],
+    )
+
+
+def resemblance(populations: Populations, fit: Carried, axis: int, values: FloatArray) -> float:
+    """How like the fitted populations a tube is on one axis: Bhattacharyya's coefficient, 0 to 1."""
+    curve = density(values)
+    smoothing = bandwidth(values)
+    mean = np.array([fit.at(axis, float(place)) for place in populations.mean[:, axis]])
+    sd = np.sqrt(populations.covariance[:, axis, axis] * fit.stretch[axis] ** 2 + smoothing**2)
+    each = np.exp(-0.5 * ((curve.grid[:, None] - mean) / sd) ** 2) / (sd * np.sqrt(2 * np.pi))
+    return float(np.sqrt(curve.height * (each @ fit.share)).sum() * curve.bin_width)
 
 
 def bin_events(values: Sequence[FloatArray]) -> Cells:
@@ -140,14 +168,18 @@ def carry(populations: Populations, cells: Cells) -> Carried:
             weight = n / variance[:, axis]
             x, y = away[:, axis], found[:, axis]
             prior = 1 / np.array([populations.shift_sd[axis], populations.stretch_sd[axis]]) ** 2
-            information[axis] = [[weight.sum(), weight @ x], [weight @ x, weight @ x**2]] + np.diag(prior)
+            crossed = weight @ x
+            information[axis] = [
+                [weight.sum() + prior[0], crossed],
+                [crossed, weight @ x**2 + prior[1]],
+            ]
             answer = np.linalg.solve(information[axis], [weight @ y, weight @ (x * y) + prior[1]])
             moved[axis], stretch[axis] = answer
         settled = np.abs(moved - shift).max() < _CLOSE * populations.width.min()
         shift = moved
         if settled:
             break
-    return Carried(anchor, shift, stretch, np.linalg.inv(information), share)
+    return Carried(anchor, shift, stretch, np.asarray(np.linalg.inv(information), np.float64), share)
 
 
 def _quadratic(place: Float64) -> Float64:
@@ -191,7 +223,9 @@ def _mixture_median(populations: Populations, axis: int) -> float:
     return _weighted_median(grid, height)
 
 
-def learn_populations(tubes: Sequence[Cells], *, k: int, rounds: int = 3) -> tuple[Populations, list[Carried]]:
+def learn_populations(
+    tubes: Sequence[Cells], *, k: int, rounds: int = 3
+) -> tuple[Populations, list[Carried]]:
     """The populations that reference tubes have in common, and where each tube has them.
 
     Tubes are laid over one another by their medians, then by their fits; each weighs the same. The
@@ -245,7 +279,7 @@ def _pooled(places: Sequence[Float64], tubes: Sequence[Cells]) -> Cells:
     cell = np.clip((place - low) / (high - low) * _POOLED, 0, _POOLED - 1).astype(np.int64)
     index = np.ravel_multi_index(tuple(cell.T), (_POOLED,) * place.shape[1])
     _names, where = np.unique(index, return_inverse=True)
-    events = np.bincount(where, weight)
+    events = np.bincount(where, weight).astype(np.float64)
     sums = [np.bincount(where, weight * axis) for axis in place.T]
     return Cells(np.column_stack(sums) / events[:, None], events)
 
