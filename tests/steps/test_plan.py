@@ -69,6 +69,8 @@ def plan_of(*tubes: Tube, gating: str = "none.yaml", shards: int | None = None) 
         fcs_dir="fcs",
         results="results",
         panels={"treg": SimpleNamespace(gating=gating, batch_reference=True)},
+        qc_donor=SimpleNamespace(subjects=["QC01"]),
+        locked=None,
     )
     files = {f"fcs/{tube.fcs}": tube.sample_id for tube in tubes}
     return Plan(SimpleNamespace(tubes=tubes, settings=settings), files)  # type: ignore[arg-type]
@@ -109,6 +111,13 @@ def test_a_panel_whose_finders_do_not_look_at_the_batch_has_no_first_pass(fmo_ga
     drawn = str(repository / "config" / "gating" / "treg.yaml")
     assert plan_of(sample("S1"), gating=fmo_gating).pools == ()
     assert plan_of(sample("S1"), fmo("C1", "B2"), gating=drawn).pools == (("treg", "B1"),)
+
+
+def test_a_donor_of_quality_control_has_no_say_in_where_a_batch_has_its_gates(repository: Path):
+    drawn = str(repository / "config" / "gating" / "treg.yaml")
+    plan = plan_of(sample("S1"), sample("QC01"), sample("QC01", "B2"), gating=drawn)
+    assert plan.pools == (("treg", "B1"),)
+    assert plan.units_pooled("treg", "B1") == ("subject.S1",)
 
 
 def test_one_more_subject_moves_no_other_to_another_shard():

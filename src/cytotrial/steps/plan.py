@@ -188,7 +188,9 @@ class Plan:
         return tuple(sorted(pooled))
 
     def _pooled(self, tube: Tube) -> bool:
-        return tube.panel in self.placed_panels and tube.role is Role.SAMPLE and bool(self.files_of([tube]))
+        """Whether a tube has a say in its batch's pool; a quality-control donor judges and has none."""
+        sample = tube.role is Role.SAMPLE and tube.subject not in self.trial.settings.qc_donor.subjects
+        return sample and tube.panel in self.placed_panels and bool(self.files_of([tube]))
 
     def units_pooled(self, panel: str, batch: str) -> tuple[str, ...]:
         """The units whose tubes a batch's pool is made of; none if it is locked."""
