@@ -28,7 +28,7 @@ from cytotrial.science.gating import (
 )
 from cytotrial.science.quality import REASONS, AcquisitionQuality, assess_acquisition
 from cytotrial.steps.layout import GATES, POPULATIONS, QUALITY
-from cytotrial.steps.pictures import picture_of, write_pictures
+from cytotrial.steps.pictures import pictures_of, write_pictures
 from cytotrial.steps.plan import CONTROLS, Plan
 from cytotrial.steps.strategies import strategy_of
 from cytotrial.steps.tubes import channels_of_markers, kinds_of, value_flags
@@ -299,9 +299,8 @@ def _gate_one(
     except Exception as error:  # one tube never stops the others; the log has the whole story
         traceback.print_exc()
         return _without_events(bench, tube, Status.FAIL, f"UNFORESEEN: {type(error).__name__}"), None
-    pictures = [picture for gate in gated.placed if (picture := picture_of(gate, gated)) is not None]
     rows = (_quality_row(loaded), _gate_rows(gated), list(_population_rows(loaded, gated)))
-    return _Outcome([rows[0]], rows[1], rows[2], pictures), gated
+    return _Outcome([rows[0]], rows[1], rows[2], pictures_of(gated)), gated
 
 
 def _without_events(bench: Bench, tube: Tube, status: Status, reason: str) -> _Outcome:
