@@ -1,0 +1,283 @@
+// How many events every population would have with some gates moved: from binned data, within a stated error.
+//
+// A moved gate is counted in the complete, binned events of its parent. What that does to the populations
+// below it, and what a moved gate above does to it, is told from a sample of the tube's events, each standing
+// for the events of its kind (which gates they pass). At the gates' own places all counts are exact.
+
+import { columnOf, sameGate, sidesOf, STEPS } from "./gates.mjs";
+
+export const LEVELS = 256;
+const SUBCOLUMNS = 4;
+
+/** A tube's events as the page has them, ready to be counted. `sample` may be null. */
+export class Tally {
+  constructor(tube, pictures, sample) {
+    this.tube = tube;
+    this.pictures = pictures;
+    this.sample = sample;
+    this.applied = new Map(tube.gates.map((gate) => [gate.population, gate.applied]));
+    if (sample) this.prepareSample();
+  }
+
+  prepareSample() {
+    const { groups, n } = this.sample;
+    this.weight = new Float64Array(n);
+    this.pattern = new Float64Array(n);
+    let at = 0;
+    for (const { pattern, total, kept } of groups) {
+      this.weight.fill(total / kept, at, at + kept);
+      this.pattern.fill(pattern, at, (at += kept));
+    }
+    this.places = new Map();
+    this.passesApplied = new Map(
+      this.tube.conditions.map((name, bit) => [name, Uint8Array.from(this.pattern, (p) => Math.floor(p / 2 ** bit) % 2)]),
+    );
+    this.members = this.membersOf(this.passesApplied);
+  }
+
+  /** Every sampled event's place on an axis, spread evenly within its level. */
+  placesOn(dimension) {
+    const index = this.tube.axes.findIndex(
+      (axis) => axis.channel === dimension.channel && axis.matrix === dimension.matrix && axis.kind === dimension.transform.kind,
+    );
+    if (!this.places.has(index)) {
+      const { low, high } = this.tube.axes[index];
+      const levels = this.sample.levels[index];
+      this.places.set(
+        index,
+        Float64Array.from(levels, (level, event) => low + ((level + spread(event, index)) / LEVELS) * (high - low)),
+      );
+    }
+    return this.places.get(index);
+  }
+
+  /** Which sampled events lie in a gate, its parent not yet looked at. */
+  passes(gate) {
+    const on = gate.dimensions.map((dimension) => this.placesOn(dimension));
+    if (gate.type === "rectangle") {
+      return Uint8Array.from(this.weight, (_, event) =>
+        on.every((places, i) => {
+          const value = places[event];
+          return (gate.low[i] === null || value >= gate.low[i]) && (gate.high[i] === null || value < gate.high[i]);
+        }) ? 1 : 0,
+      );
+    }
+    return Uint8Array.from(this.weight, (_, event) =>
+      columnOf(gate, on[0][event]).some(([low, high]) => low <= on[1][event] && on[1][event] < high) ? 1 : 0,
+    );
+  }
+
+  /** The same with the gate moved; events that the move does not concern stay as the engine found them. */
+  passesMoved(population, gate) {
+    const before = this.passes(this.applied.get(population));
+    const after = this.passes(gate);
+    const engine = this.passesApplied.get(population);
+    return after.map((inside, event) => (inside === before[event] ? engine[event] : inside));
+  }
+
+  /** Population → which sampled events are in it. */
+  membersOf(passes) {
+    const members = new Map([["root", new Uint8Array(this.sample.n).fill(1)]]);
+    for (const { population, parent, applied } of this.tube.gates) {
+      const above = members.get(parent);
+      const inside = applied.type === "boolean" ? combine(applied, members) : passes.get(population);
+      members.set(population, above.map((is, event) => is & inside[event]));
+    }
+    return members;
+  }
+
+  /**
+   * Events of every population with some gates elsewhere than they were applied.
+   *
+   * `gates` is population → gate, of all gates that are not boolean. Returns `events`, population → number
+   * (null if it cannot be told), and `members`, who is in what now (null without a sample or a moved gate).
+   */
+  count(gates) {
+    const moves = [...gates].filter(([name, gate]) => !sameGate(gate, this.applied.get(name))).map(([name]) => name);
+    const events = new Map([["root", this.tube.root]]);
+    if (!moves.length) {
+      for (const gate of this.tube.gates) events.set(gate.population, gate.events);
+      return { events, members: null };
+    }
+    const passes = this.sample && new Map(this.passesApplied);
+    if (passes) for (const name of moves) passes.set(name, this.passesMoved(name, gates.get(name)));
+    const members = passes && this.membersOf(passes);
+    const touchedAbove = new Set();
+    for (const gate of this.tube.gates) {
+      const above = upstream(this.tube, gate.population).some((name) => moves.includes(name));
+      if (above) touchedAbove.add(gate.population);
+      events.set(gate.population, this.countOne(gate, gates, { moves, passes, members, above }));
+    }
+    return { events, members };
+  }
+
+  countOne(gate, gates, { moves, passes, members, above }) {
+    const cell = cellThatCounts(this.tube, gate.population);
+    const parts = cell ? partsOf(gate, cell) : [];
+    const own = parts.some((name) => moves.includes(name));
+    const parentMoved = upstream(this.tube, gate.parent).concat(gate.parent).some((name) => moves.includes(name));
+    if (!above && !own) return gate.events;
+    if (!cell) return members ? total(members.get(gate.population), this.weight) : null;
+    const binned = own ? this.binned(gate, cell, parts, gates) - this.binned(gate, cell, parts, this.applied) : 0;
+    const here = gate.events + binned;
+    if (!parentMoved) return clamp(here);
+    if (!members) return null;
+    const before = this.members.get(gate.parent);
+    let change = 0;
+    const now = members.get(gate.parent);
+    const inside = parts.map((name) => passes.get(name));
+    for (let event = 0; event < before.length; event++)
+      if (before[event] !== now[event] && inside.every((pass) => pass[event]))
+        change += (now[event] - before[event]) * this.weight[event];
+    return clamp(here + change);
+  }
+
+  /** The parent's events in a cell's gates, from the finest complete counts there are. */
+  binned(gate, cell, parts, gates) {
+    const picture = this.pictures[this.tube.cells.indexOf(cell)];
+    const shapes = parts.map((name) => gates.get(name));
+    const sides = shapes.flatMap((shape) => sidesOf(shape, cell));
+    if (shapes.length === 1 && sides.length === 1) {
+      const [low, high] = [shapes[0].low[0], shapes[0].high[0]];
+      return countLine(picture[sides[0]], cell[sides[0]], low, high);
+    }
+    if (shapes.every((shape) => shape.type === "rectangle")) return countRectangle(picture.plane, cell, shapes);
+    return countArea(picture.plane, cell, shapes[0]);
+  }
+
+  /** What moving gates above a cell brings to its picture and takes from it: [x, y, weight] of each event. */
+  changeAbove(cell, members) {
+    if (!members) return [];
+    const [before, now] = [this.members.get(cell.parent), members.get(cell.parent)];
+    const [across, up] = [cell.x, cell.y].map((axis) => this.axisPlaces(axis));
+    const changes = [];
+    if (!across || !up) return changes;
+    for (let event = 0; event < before.length; event++)
+      if (before[event] !== now[event])
+        changes.push([across[event], up[event], (now[event] - before[event]) * this.weight[event]]);
+    return changes;
+  }
+
+  axisPlaces(axis) {
+    const known = this.tube.axes.some((a) => a.channel === axis.channel && a.matrix === axis.matrix && a.kind === axis.kind);
+    return known ? this.placesOn({ channel: axis.channel, matrix: axis.matrix, transform: { kind: axis.kind } }) : null;
+  }
+}
+
+/** An even, fixed place within a level, so that an edge through a level takes its share of the events there. */
+function spread(event, axis) {
+  const x = Math.imul(event + 1, 0x9e3779b1) ^ Math.imul(axis + 1, 0x85ebca6b);
+  const y = Math.imul(x ^ (x >>> 15), 0xc2b2ae35);
+  return ((y ^ (y >>> 13)) >>> 0) / 2 ** 32;
+}
+
+function combine(gate, members) {
+  const parts = gate.operands.map(([name, complement]) => {
+    const mask = members.get(name);
+    return complement ? mask.map((is) => 1 - is) : mask;
+  });
+  if (gate.operator === "not") return parts[0].map((is) => 1 - is);
+  const join = gate.operator === "and" ? (a, b) => a & b : (a, b) => a | b;
+  return parts.reduce((all, part) => all.map((is, event) => join(is, part[event])));
+}
+
+function total(mask, weight) {
+  let sum = 0;
+  for (let event = 0; event < mask.length; event++) if (mask[event]) sum += weight[event];
+  return sum;
+}
+
+function clamp(events) {
+  return Math.max(0, events);
+}
+
+/** The populations that decide who is in one: its ancestors and what boolean gates join, in gating order. */
+export function upstream(tube, population) {
+  const found = new Set();
+  const byName = new Map(tube.gates.map((gate) => [gate.population, gate]));
+  const todo = [population];
+  while (todo.length) {
+    const gate = byName.get(todo.pop());
+    if (!gate) continue;
+    const joined = gate.applied.type === "boolean" ? gate.applied.operands.map(([name]) => name) : [];
+    for (const name of [gate.parent, ...joined])
+      if (name !== "root" && !found.has(name)) {
+        found.add(name);
+        todo.push(name);
+      }
+  }
+  return tube.gates.map((gate) => gate.population).filter((name) => found.has(name));
+}
+
+/** The cell in whose picture a population's own gate can be counted. */
+export function cellThatCounts(tube, population) {
+  const parent = tube.gates.find((gate) => gate.population === population)?.parent;
+  return (
+    tube.cells.find((cell) => cell.population === population) ??
+    tube.cells.find((cell) => cell.parent === parent && cell.edits.includes(population))
+  );
+}
+
+/** The gates that make a population within its parent, as a cell shows them. */
+function partsOf(gate, cell) {
+  return cell.population === gate.population ? cell.edits : [gate.population];
+}
+
+/** Events between two limits on one axis; a limit between two steps is exact, within one it is shared out. */
+export function countLine({ places, counts }, axis, low, high) {
+  const [from, to] = [low, high].map((limit) => limit === null ? null : ((limit - axis.low) / (axis.high - axis.low)) * STEPS);
+  let sum = 0;
+  for (let i = 0; i < places.length; i++) sum += counts[i] * share(places[i], from, to);
+  return sum;
+}
+
+/** What part of the bin from k to k + 1 lies between two limits; a nearly whole number counts as whole. */
+function share(k, from, to) {
+  const low = from === null || whole(from) <= 0 ? -Infinity : whole(from);
+  const high = to === null ? Infinity : whole(to);
+  return Math.max(0, Math.min(k + 1, high) - Math.max(k, low));
+}
+
+function whole(x) {
+  return Math.abs(x - Math.round(x)) < 1e-6 ? Math.round(x) : x;
+}
+
+function countRectangle({ places, counts }, cell, shapes) {
+  const limits = { x: [null, null], y: [null, null] };
+  for (const shape of shapes)
+    sidesOf(shape, cell).forEach((side, place) => {
+      const scale = (limit) => limit === null ? null : ((limit - cell[side].low) / (cell[side].high - cell[side].low)) * cell.bins;
+      limits[side] = [scale(shape.low[place]), scale(shape.high[place])];
+    });
+  let sum = 0;
+  for (let i = 0; i < places.length; i++) {
+    const [x, y] = [Math.floor(places[i] / cell.bins), places[i] % cell.bins];
+    sum += counts[i] * share(x, ...limits.x) * share(y, ...limits.y);
+  }
+  return sum;
+}
+
+/** Events in a polygon or ellipse: four columns through each bin, each cut exactly. */
+export function countArea({ places, counts }, cell, gate) {
+  const width = (cell.x.high - cell.x.low) / cell.bins;
+  const height = (cell.y.high - cell.y.low) / cell.bins;
+  let sum = 0;
+  let column = -1;
+  let stretches = [];
+  for (let i = 0; i < places.length; i++) {
+    const x = Math.floor(places[i] / cell.bins);
+    const y = places[i] % cell.bins;
+    if (x !== column) {
+      column = x;
+      stretches = Array.from({ length: SUBCOLUMNS }, (_, k) =>
+        columnOf(gate, cell.x.low + (x + (k + 0.5) / SUBCOLUMNS) * width),
+      ).flat();
+    }
+    const bottom = cell.y.low + y * height;
+    for (const [low, high] of stretches) {
+      const inside = Math.min(high, bottom + height) - Math.max(low, bottom);
+      if (inside > 0) sum += (counts[i] * inside) / height / SUBCOLUMNS;
+    }
+  }
+  return sum;
+}
