@@ -107,9 +107,13 @@ export class Decisions {
     const text = this.store?.getItem(this.name);
     if (!text) return;
     const kept = JSON.parse(text);
-    if (kept.base === this.study.base) this.log = kept.log;
+    if (kept.base === this.study.base) {
+      this.log = kept.log;
+      this.byKey.clear();
+    }
     const cells = new Set(this.study.tubes.flatMap((tube) => tube.cells.map((cell) => keyOf(tube, cell))));
-    for (const [key, decision] of kept.decisions) if (cells.has(key)) this.byKey.set(key, decision);
+    for (const [key, decision] of kept.decisions)
+      if (cells.has(key) && !(this.byKey.get(key)?.utc > decision.utc)) this.byKey.set(key, decision);
     for (const { tube, cell } of this.decided()) {
       const decision = this.get(tube, cell);
       if (decision.basis !== basisOf(tube, cell, this.byKey) && decision.rests === restsOn(tube, cell, this.byKey))

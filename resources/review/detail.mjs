@@ -13,7 +13,7 @@ const SIZE = { left: 66, top: 66, width: 410, height: 410, right: 64, bottom: 52
 const [WIDTH, HEIGHT] = [SIZE.left + SIZE.width + SIZE.right, SIZE.top + SIZE.height + SIZE.bottom];
 const CURVE = 52;
 const TOUCH = 9;
-const [COHORT_WIDTH, STRIP] = [720, 96];
+const [COHORT_WIDTH, STRIP] = [790, 92];
 
 export class Detail {
   /** `page` has study, decisions, shelf, current() and changed(tube); `parts` are the elements to fill. */
@@ -31,22 +31,19 @@ export class Detail {
     const again = tube === this.tube && cell === this.cell;
     Object.assign(this, { tube, cell });
     if (!again) [this.chosen, this.view] = [[], null];
-    const [tally, controls] = await Promise.all([this.page.tally(tube), this.controlsOf(tube, cell)]);
+    const [tally, controls] = await Promise.all([this.page.tally(tube), this.controlsOf(cell)]);
     if (tube !== this.tube || cell !== this.cell) return;
     Object.assign(this, { tally, controls, gates: gatesNow(tube, this.page.decisions) });
     this.draw();
   }
 
-  /** The curves of the controls of both axes: [{label, x, y}]. */
-  async controlsOf(tube, cell) {
-    const found = cell.controls.map(async ({ tube: index, side, label }) => {
-      const control = this.page.study.tubes[index];
-      const place = control.cells.findIndex((other) => other.population === cell.population);
-      if (place < 0 || control.cells[place][side].channel !== cell[side].channel) return null;
-      const pictures = await this.page.shelf.picturesOf(control);
-      return { label, side, curve: curveOf(pictures[place][side]) };
+  /** The curves of the controls of both axes. */
+  async controlsOf(cell) {
+    const found = cell.controls.map(async ([side, control, curve]) => {
+      const curves = await this.page.shelf.curvesOf(control);
+      return { label: this.page.study.controls[control].label, side, curve: curveOf(curves[curve]) };
     });
-    return (await Promise.all(found)).filter(Boolean);
+    return Promise.all(found);
   }
 
   get frame() {
@@ -138,9 +135,9 @@ export class Detail {
     const rows = [...new Set([...own, ...below])].map((gate) => {
       const percents = [before, counted].map(({ events }) => percentOf(events.get(gate.population), events.get(gate.parent)));
       const row = element("tr");
-      row.append(element("th", "", gate.population), ...percents.map((percent) => element("td", "", percentText(percent))));
+      row.append(element("th", "", gate.population), ...percents.map((percent) => element("td", "", percentText(percent).replace(" %", ""))));
       row.append(element("td", "", changeText(percents[1], percents[0])));
-      row.title = `per cent of ${gate.parent}`;
+      row.title = `${gate.population}, per cent of ${gate.parent}`;
       return row;
     });
     this.parts.below.replaceChildren(...rows);
@@ -361,5 +358,6 @@ function wholeText(events) {
 function changeText(now, was) {
   if (now === null || was === null || !was) return "–";
   const relative = (100 * (now - was)) / was;
+  if (Math.abs(relative) < 0.05) return "0";
   return `${relative >= 0 ? "+" : "−"}${Math.abs(relative).toFixed(1)} %`;
 }

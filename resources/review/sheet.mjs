@@ -56,6 +56,7 @@ export class Sheet {
     if (top < scroller.scrollTop) scroller.scrollTop = top;
     else if (bottom > scroller.scrollTop + scroller.clientHeight) scroller.scrollTop = bottom - scroller.clientHeight;
     this.draw();
+    this.rows.get(place)?.querySelector(".cell.here")?.scrollIntoView({ block: "nearest", inline: "nearest" });
   }
 
   makeRow(place) {

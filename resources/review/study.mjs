@@ -72,10 +72,15 @@ export class Shelf {
     this.unpack = unpack;
     this.pictures = new Recent(80);
     this.samples = new Recent(12);
+    this.curves = new Recent(40);
   }
 
   picturesOf(tube) {
     return this.pictures.get(tube.index, () => this.unpack.pictures(tube));
+  }
+
+  curvesOf(control) {
+    return this.curves.get(control, () => this.unpack.curves(control));
   }
 
   sampleOf(tube) {

@@ -46,6 +46,12 @@ export function readPictures(bytes, n) {
   }));
 }
 
+/** A control's curves: sparse counts, one after the other. */
+export function readCurves(bytes, n) {
+  const numbers = new Numbers(bytes);
+  return Array.from({ length: n }, () => numbers.sparse());
+}
+
 /** A tube's sample of events: groups (pattern, events of the tube, events kept) and a byte per axis and event. */
 export function readSample(bytes, nAxes) {
   const numbers = new Numbers(bytes);

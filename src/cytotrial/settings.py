@@ -192,6 +192,15 @@ class Report(Model):
     )
 
 
+class Review(Model):
+    """The page on which gates are looked at and corrected."""
+
+    blinded: bool = Field(
+        False,
+        description="No subject, visit or arm anywhere on the page, and tubes under names that do not tell.",
+    )
+
+
 class Execution(Model):
     """How work is cut into jobs; never changes a number."""
 
@@ -216,6 +225,7 @@ class Settings(Model):
     parameters: dict[ParameterCode, Parameter] = Field(default_factory=dict)
     quality: Quality = Field(default_factory=lambda: Quality.model_validate({}))
     report: Report = Field(default_factory=lambda: Report.model_validate({}))
+    review: Review = Field(default_factory=lambda: Review.model_validate({}))
     execution: Execution = Field(default_factory=lambda: Execution.model_validate({}))
     overrides: RelativePath | None = Field(
         None, description="Gates placed by hand; this version refuses a file that holds any."

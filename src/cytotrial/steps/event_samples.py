@@ -70,5 +70,6 @@ def _dimensions_of(gated: GatedTube) -> list[Dimension]:
 
 
 def _groups(sample: EventSample) -> bytes:
-    """Pattern, events and sampled events of every group, as numbers of variable length."""
-    return pack_numbers(np.stack([sample.patterns.astype(np.int64), sample.totals, sample.kept], 1).ravel())
+    """How many groups; then pattern, events and sampled events of each, as numbers of variable length."""
+    columns = np.stack([sample.patterns.astype(np.int64), sample.totals, sample.kept], axis=1)
+    return pack_numbers(np.concatenate([[len(columns)], columns.ravel()]))

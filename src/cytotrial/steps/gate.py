@@ -299,8 +299,9 @@ def _gate_one(
     except Exception as error:  # one tube never stops the others; the log has the whole story
         traceback.print_exc()
         return _without_events(bench, tube, Status.FAIL, f"UNFORESEEN: {type(error).__name__}"), None
+    pictures = pictures_of(gated, control=tube.role is not Role.SAMPLE)
     rows = (_quality_row(loaded), _gate_rows(gated), list(_population_rows(loaded, gated)))
-    return _Outcome([rows[0]], rows[1], rows[2], pictures_of(gated)), gated
+    return _Outcome([rows[0]], rows[1], rows[2], pictures), gated
 
 
 def _without_events(bench: Bench, tube: Tube, status: Status, reason: str) -> _Outcome:

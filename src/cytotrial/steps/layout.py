@@ -96,5 +96,13 @@ class Layout:
         return self.results / "report.html"
 
     @property
+    def review(self) -> Path:
+        return self.results / "review.html"
+
+    @property
+    def review_scores(self) -> Path:
+        return self.results / "review_scores.csv"
+
+    @property
     def fingerprints(self) -> Path:
         return self.results / "check" / ".fingerprints.json"

@@ -16,6 +16,7 @@ from cytotrial.files.strategy import gate_from_plain, gate_to_plain
 from cytotrial.files.whole import write_text
 from cytotrial.science.gating import GatedTube
 from cytotrial.science.transforms import BIEX_RANGE, forward
+from cytotrial.steps.control_curves import STEPS, curves_of
 from cytotrial.steps.event_samples import sample_of
 from cytotrial.terms import (
     IDENTITY,
@@ -27,9 +28,6 @@ from cytotrial.terms import (
     RectangleGate,
     Transform,
 )
-
-STEPS = 512
-"""Bins of an axis for one-dimensional counts: a threshold between two of them is counted exactly."""
 
 BINS_OF_THRESHOLD, BINS_OF_AREA = 128, 256
 """Bins of a picture's side. An area's edge runs through bins, so that it needs finer ones."""
@@ -70,11 +68,11 @@ def axis_of(dimension: Dimension, gated: GatedTube) -> Axis:
     return Axis(dimension, 0.0, max(LINEAR_TOP, highest) if highest > 1024 else 1024.0)
 
 
-def pictures_of(gated: GatedTube) -> list[dict[str, Any]]:
-    """What report and review draw of a tube: a picture of each gate, and a sample of the events."""
-    sample = sample_of(gated, axis_of)
-    drawn = [picture for gate in gated.placed if (picture := picture_of(gate, gated)) is not None]
-    return [*drawn, *([] if sample is None else [sample])]
+def pictures_of(gated: GatedTube, *, control: bool) -> list[dict[str, Any]]:
+    """What report and review draw of a tube: its gates, a sample of its events, a control's curves."""
+    drawn = [picture_of(gate, gated) for gate in gated.placed]
+    beside = [sample_of(gated, axis_of), curves_of(gated, axis_of) if control else None]
+    return [entry for entry in (*drawn, *beside) if entry is not None]
 
 
 def picture_of(gate: PlacedGate, gated: GatedTube) -> dict[str, Any] | None:
