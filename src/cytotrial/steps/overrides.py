@@ -70,7 +70,8 @@ def check_overrides(config: Path) -> Checked:
     rows = read_overrides(path)
     _refuse_unknown(path, rows, trial)
     by_tube = unblinded(rows, [tube.sample_id for tube in trial.tubes], study=trial.settings.study)
-    stale, not_compared = [], 0
+    stale: list[Stale] = []
+    not_compared = 0
     placed = _automatic_gates(trial, by_tube)
     for tube in trial.tubes:
         own = by_tube.get(tube.sample_id, [])
@@ -148,7 +149,7 @@ def _unknown(rows: Sequence[Override], trial: Trial) -> Iterator[str]:
         panel = tubes[row.sample_id].panel
         if row.population not in populations[panel] or row.population == ROOT:
             near = suggestion(row.population, sorted(populations[panel]))
-            yield f'{where}, column population: "{row.population}" is not in the gating of panel {panel}{near}'
+            yield f'{where}, column population: "{row.population}" is not in the {panel} gating{near}'
         if row.template.partition(":")[0] != panel:
             yield f'{where}, column template: "{row.template}" is not of the tube\'s panel, {panel}'
 
