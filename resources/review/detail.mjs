@@ -290,7 +290,7 @@ export class Detail {
   /* the cohort */
 
   drawCohort(counted) {
-    const { cell, tube, page } = this;
+    const { tube, page } = this;
     const same = page.study.tubes.filter((other) => other.panel === tube.panel && other.role === tube.role);
     const batches = [...new Set(same.map((other) => other.batch))].sort();
     const measures = this.measures(counted);

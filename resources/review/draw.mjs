@@ -119,9 +119,9 @@ export function drawGates(context, frame, gates, { ghost = false, width = 1.8 } 
     context.lineJoin = "round";
     context.setLineDash(dash);
     context.beginPath();
-    for (const path of outlines(frame, gates)) {
+    for (const path of outlines(frame, gates)) 
       path.forEach(([x, y], i) => context[i ? "lineTo" : "moveTo"](frame.x(x), frame.y(y)));
-    }
+    
     context.stroke();
   }
   context.restore();

@@ -24,8 +24,8 @@ export class Tally {
     this.weight = new Float64Array(n);
     this.pattern = new Float64Array(n);
     let at = 0;
-    for (const { pattern, total, kept } of groups) {
-      this.weight.fill(total / kept, at, at + kept);
+    for (const { pattern, total: all, kept } of groups) {
+      this.weight.fill(all / kept, at, at + kept);
       this.pattern.fill(pattern, at, (at += kept));
     }
     this.places = new Map();
@@ -54,14 +54,14 @@ export class Tally {
   /** Which sampled events lie in a gate, its parent not yet looked at. */
   passes(gate) {
     const on = gate.dimensions.map((dimension) => this.placesOn(dimension));
-    if (gate.type === "rectangle") {
+    if (gate.type === "rectangle") 
       return Uint8Array.from(this.weight, (_, event) =>
         on.every((places, i) => {
           const value = places[event];
           return (gate.low[i] === null || value >= gate.low[i]) && (gate.high[i] === null || value < gate.high[i]);
         }) ? 1 : 0,
       );
-    }
+    
     return Uint8Array.from(this.weight, (_, event) =>
       columnOf(gate, on[0][event]).some(([low, high]) => low <= on[1][event] && on[1][event] < high) ? 1 : 0,
     );

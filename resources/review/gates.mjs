@@ -88,11 +88,11 @@ export function moved(cell, gates, handles, dx, dy) {
       const place = snap(cell[handle.side], handle.value + by[handle.side]);
       gate[handle.limit][handle.place] = place;
       if (!inOrder(gate, handle.place)) continue;
-    } else if (handle.type === "vertex") {
+    } else if (handle.type === "vertex") 
       gate.vertices[handle.index] = [snap(cell.x, handle.x + dx), snap(cell.y, handle.y + dy)];
-    } else {
+     else 
       shift(gate, cell, dx, dy);
-    }
+    
     after.set(handle.population, gate);
   }
   return after;
@@ -120,9 +120,9 @@ export function snap(axis, value) {
   return rounded(axis.low + Math.round((held - axis.low) / step) * step);
 }
 
-function snapDistance(axis, distance) {
+function snapDistance(axis, length) {
   const step = (axis.high - axis.low) / STEPS;
-  return Math.round(distance / step) * step;
+  return Math.round(length / step) * step;
 }
 
 /** Ten significant digits: no tail of binary fractions in the file. */

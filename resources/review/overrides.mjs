@@ -88,7 +88,7 @@ export function rowsToAdd(study, decisions, last, people) {
   for (const tube of study.tubes)
     for (const cell of tube.cells) {
       const decision = decisions.get(keyOf(tube, cell));
-      for (const row of wanted(study, tube, cell, decision, decisions, last))
+      for (const row of wanted(tube, cell, decision))
         rows.push({ ...row, made_by: decision?.by ?? people.made_by });
     }
   rows.sort((a, b) => (a.utc < b.utc ? -1 : a.utc > b.utc ? 1 : 0));
@@ -99,7 +99,7 @@ export function rowsToAdd(study, decisions, last, people) {
     blinded_to_arm: study.blinded ? "Y" : "N",
   }));
 
-  function wanted(study, tube, cell, decision, decisions, last) {
+  function wanted(tube, cell, decision) {
     const texts = textsByHand(tube, decisions);
     const found = namesOf(cell).map((name) => one(tube, cell, name, decision, texts, last.get(`${tube.id}\t${name}`)));
     return found.filter(Boolean);

@@ -7,6 +7,7 @@ import { sameGate } from "./gates.mjs";
 import { chosen, STATES, worstCell } from "./order.mjs";
 import { chained, decisionsOf, HEADER, nameProblem, newest, readRows, rowsToAdd } from "./overrides.mjs";
 import { sha256 } from "./sha256.mjs";
+import { onKey } from "./keys.mjs";
 import { element, Sheet, WORDS } from "./sheet.mjs";
 import { gatesNow, prepare, Recent, Shelf } from "./study.mjs";
 import { inflate, readCurves, readPictures, readSample } from "./unpack.mjs";
@@ -305,7 +306,7 @@ class Page {
       event.target.value = "";
     });
     for (const id of ["keys", "close_keys"]) byId(id).addEventListener("click", () => this.toggleKeys());
-    document.addEventListener("keydown", (event) => this.key(event));
+    document.addEventListener("keydown", (event) => onKey(this, event));
   }
 
   keepName(name) {
@@ -320,46 +321,6 @@ class Page {
     const dialog = byId("help");
     if (dialog.open) dialog.close();
     else dialog.showModal();
-  }
-
-  key(event) {
-    const typing = ["INPUT", "SELECT", "TEXTAREA"].includes(event.target.tagName);
-    if (event.key === "Escape" || (typing && event.key === "Enter")) return event.target.blur?.();
-    if (typing || byId("help").open) return undefined;
-    const undo = (event.ctrlKey || event.metaKey) && event.key === "z";
-    if ((event.ctrlKey || event.metaKey || event.altKey) && !undo) return undefined;
-    const action = undo ? () => this.undo() : this.tube && this.actionOf(event);
-    if (!action) return undefined;
-    event.preventDefault();
-    return action();
-  }
-
-  actionOf({ key, shiftKey }) {
-    const { row, cell } = this.at;
-    const far = shiftKey ? 10 : 1;
-    if (/^[1-9]$/.test(key)) return () => this.choose(row, Number(key) - 1);
-    return {
-      j: () => this.choose(row + 1, cell),
-      k: () => this.choose(row - 1, cell),
-      h: () => this.choose(row, cell - 1),
-      l: () => this.choose(row, cell + 1),
-      n: () => this.nextOpen(),
-      a: () => this.approve(),
-      A: () => this.approveTube(),
-      r: () => this.reject(),
-      z: () => this.takeBack(),
-      u: () => this.undo(),
-      v: () => this.detail.nextHandle(),
-      x: () => this.detail.zoom(),
-      e: () => byId("code").focus(),
-      o: () => this.exportRows(),
-      "/": () => byId("words").focus(),
-      "?": () => this.toggleKeys(),
-      ArrowLeft: () => this.detail.nudge(-far, 0),
-      ArrowRight: () => this.detail.nudge(far, 0),
-      ArrowUp: () => this.detail.nudge(0, far),
-      ArrowDown: () => this.detail.nudge(0, -far),
-    }[key];
   }
 }
 
