@@ -7,7 +7,7 @@ import {
 import { upstream } from "./estimate.mjs";
 import { handlesOf, moved, positionOf, sameGate, sidesOf, STEPS, touched } from "./gates.mjs";
 import { element } from "./sheet.mjs";
-import { gatesNow, percentOf, percentText } from "./study.mjs";
+import { gatesNow, percentOf, percentText, withMargin } from "./study.mjs";
 
 const SIZE = { left: 66, top: 66, width: 410, height: 410, right: 64, bottom: 52 };
 const [WIDTH, HEIGHT] = [SIZE.left + SIZE.width + SIZE.right, SIZE.top + SIZE.height + SIZE.bottom];
@@ -60,7 +60,7 @@ export class Detail {
   drawPlot({ events, members }) {
     const { cell, tally } = this;
     const side = Math.min(cell.bins, 128);
-    const picture = tally.pictures[this.tube.cells.indexOf(cell)];
+    const picture = tally.pictures.cells[this.tube.cells.indexOf(cell)];
     const grid = plane(picture.plane, cell.bins, side);
     const curves = this.curvesWith(picture, tally.changeAbove(cell, members), grid, side);
     const context = sharp(this.parts.plot, WIDTH, HEIGHT);
@@ -109,7 +109,7 @@ export class Detail {
     parts.heading.textContent = `${cell.parent} → ${cell.population}`;
     parts.about.textContent = [tube.id, tube.subject, tube.visit, tube.panel, tube.batch, tube.role === "sample" ? "" : tube.role]
       .filter(Boolean).join(" · ");
-    parts.percent.textContent = about + percentText(now);
+    parts.percent.textContent = about + withMargin(now, this.tally.margin(cell.population, counted));
     parts.numbers.replaceChildren(
       ...pair("automatic", percentText(was)),
       ...pair("change", changeText(now, was)),
@@ -134,8 +134,9 @@ export class Detail {
     const own = tube.gates.filter((gate) => cell.edits.includes(gate.population) && gate.population !== cell.population);
     const rows = [...new Set([...own, ...below])].map((gate) => {
       const percents = [before, counted].map(({ events }) => percentOf(events.get(gate.population), events.get(gate.parent)));
+      const texts = [percentText(percents[0]), withMargin(percents[1], this.tally.margin(gate.population, counted))];
       const row = element("tr");
-      row.append(element("th", "", gate.population), ...percents.map((percent) => element("td", "", percentText(percent).replace(" %", ""))));
+      row.append(element("th", "", gate.population), ...texts.map((text) => element("td", "", text.replace(" %", ""))));
       row.append(element("td", "", changeText(percents[1], percents[0])));
       row.title = `${gate.population}, per cent of ${gate.parent}`;
       return row;

@@ -90,51 +90,94 @@ export class Tally {
    * Events of every population with some gates elsewhere than they were applied.
    *
    * `gates` is population → gate, of all gates that are not boolean. Returns `events`, population → number
-   * (null if it cannot be told), and `members`, who is in what now (null without a sample or a moved gate).
+   * (null if it cannot be told), `members`, who is in what now (null without a sample or a moved gate), and
+   * `sampled`, the populations that were told from the sample.
    */
   count(gates) {
     const moves = [...gates].filter(([name, gate]) => !sameGate(gate, this.applied.get(name))).map(([name]) => name);
     const events = new Map([["root", this.tube.root]]);
     if (!moves.length) {
       for (const gate of this.tube.gates) events.set(gate.population, gate.events);
-      return { events, members: null };
+      return { events, members: null, sampled: new Set() };
     }
     const passes = this.sample && new Map(this.passesApplied);
     if (passes) for (const name of moves) passes.set(name, this.passesMoved(name, gates.get(name)));
     const members = passes && this.membersOf(passes);
-    const touchedAbove = new Set();
-    for (const gate of this.tube.gates) {
-      const above = upstream(this.tube, gate.population).some((name) => moves.includes(name));
-      if (above) touchedAbove.add(gate.population);
-      events.set(gate.population, this.countOne(gate, gates, { moves, passes, members, above }));
-    }
-    return { events, members };
+    const sampled = new Set();
+    for (const gate of this.tube.gates) events.set(gate.population, this.countOne(gate, gates, { moves, passes, members, sampled }));
+    return { events, members, sampled };
   }
 
-  countOne(gate, gates, { moves, passes, members, above }) {
-    const cell = cellThatCounts(this.tube, gate.population);
-    const parts = cell ? partsOf(gate, cell) : [];
-    const own = parts.some((name) => moves.includes(name));
-    const parentMoved = upstream(this.tube, gate.parent).concat(gate.parent).some((name) => moves.includes(name));
-    if (!above && !own) return gate.events;
-    if (!cell) return members ? total(members.get(gate.population), this.weight) : null;
-    const binned = own ? this.binned(gate, cell, parts, gates) - this.binned(gate, cell, parts, this.applied) : 0;
-    const here = gate.events + binned;
-    if (!parentMoved) return clamp(here);
+  countOne(gate, gates, { moves, passes, members, sampled }) {
+    const isMoved = (name) => moves.includes(name);
+    const where = this.whereCounted(gate);
+    const own = isMoved(gate.population) || where.parts.some(isMoved);
+    const parentMoved = isMoved(gate.parent) || upstream(this.tube, gate.parent).some(isMoved);
+    if (!own && !upstream(this.tube, gate.population).some(isMoved)) return gate.events;
+    if (!parentMoved && where.parts.length) return this.countWithin(gate, where, gates, own);
+    sampled.add(gate.population);
     if (!members) return null;
-    const before = this.members.get(gate.parent);
+    if (!where.parts.length) return total(members.get(gate.population), this.weight);
+    const change = this.changeWithin(gate.parent, members, where.parts.map((name) => passes.get(name)));
+    return clamp(this.countWithin(gate, where, gates, own) + change);
+  }
+
+  /**
+   * Events of a population whose parent is as it was. A threshold's are counted on its own axis, exactly where
+   * it stands between two steps; of an area only the change is, so that where its edge was cancels out.
+   */
+  countWithin(gate, where, gates, own) {
+    if (!own) return gate.events;
+    if (where.exact) return where.count(gates);
+    return clamp(gate.events + where.count(gates) - where.count(this.applied));
+  }
+
+  /** The gates that make a population within its parent, and how their events are counted there. */
+  whereCounted(gate) {
+    const cell = cellThatCounts(this.tube, gate.population);
+    if (cell) {
+      const parts = partsOf(gate, cell);
+      const exact = parts.length === 1 && this.applied.get(parts[0]).dimensions.length === 1;
+      return { parts, exact, count: (gates) => this.inCell(cell, parts, gates) };
+    }
+    const line = this.tube.lines.findIndex((entry) => entry.population === gate.population);
+    const count = (gates) => this.onLine(line, gates.get(gate.population));
+    return line < 0 ? { parts: [] } : { parts: [gate.population], exact: true, count };
+  }
+
+  /** Events that a population brings to some gates, less those it takes from them, its own gates having moved. */
+  changeWithin(population, members, passes) {
+    const [before, now] = [this.members.get(population), members.get(population)];
     let change = 0;
-    const now = members.get(gate.parent);
-    const inside = parts.map((name) => passes.get(name));
     for (let event = 0; event < before.length; event++)
-      if (before[event] !== now[event] && inside.every((pass) => pass[event]))
-        change += (now[event] - before[event]) * this.weight[event];
-    return clamp(here + change);
+      if (before[event] !== now[event] && passes.every((pass) => pass[event])) change += (now[event] - before[event]) * this.weight[event];
+    return change;
+  }
+
+  /**
+   * How far a percentage told from the sample may be off, in percentage points: 95 of 100 lie within.
+   *
+   * Each event of the sample stands for w; of the w that it stands for, all or none cross a moved edge.
+   */
+  margin(population, { events, members, sampled }) {
+    const { parent } = this.tube.gates.find((gate) => gate.population === population);
+    if (!members || !(sampled.has(population) || sampled.has(parent))) return 0;
+    const all = events.get(parent);
+    const ratio = all ? events.get(population) / all : 0;
+    const change = (name) => {
+      const [before, now] = [this.members.get(name), members.get(name)];
+      return sampled.has(name) ? (event) => now[event] - before[event] : () => 0;
+    };
+    const [above, below] = [change(population), change(parent)];
+    let variance = 0;
+    for (let event = 0; event < this.weight.length; event++)
+      variance += this.weight[event] * (this.weight[event] - 1) * (above(event) - ratio * below(event)) ** 2;
+    return all ? (1.96 * 100 * Math.sqrt(variance)) / all : 0;
   }
 
   /** The parent's events in a cell's gates, from the finest complete counts there are. */
-  binned(gate, cell, parts, gates) {
-    const picture = this.pictures[this.tube.cells.indexOf(cell)];
+  inCell(cell, parts, gates) {
+    const picture = this.pictures.cells[this.tube.cells.indexOf(cell)];
     const shapes = parts.map((name) => gates.get(name));
     const sides = shapes.flatMap((shape) => sidesOf(shape, cell));
     if (shapes.length === 1 && sides.length === 1) {
@@ -143,6 +186,11 @@ export class Tally {
     }
     if (shapes.every((shape) => shape.type === "rectangle")) return countRectangle(picture.plane, cell, shapes);
     return countArea(picture.plane, cell, shapes[0]);
+  }
+
+  /** The parent's events beyond a threshold that no cell shows. */
+  onLine(line, gate) {
+    return countLine(this.pictures.lines[line], this.tube.lines[line].x, gate.low[0], gate.high[0]);
   }
 
   /** What moving gates above a cell brings to its picture and takes from it: [x, y, weight] of each event. */

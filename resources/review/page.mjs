@@ -338,7 +338,7 @@ function distinct(values) {
 }
 
 function unpackPictures(tube) {
-  return inflate(byId(`p${tube.index}`).textContent).then((bytes) => readPictures(bytes, tube.cells.length));
+  return inflate(byId(`p${tube.index}`).textContent).then((bytes) => readPictures(bytes, tube.cells.length, tube.lines.length));
 }
 
 async function unpackCurves(study, control) {

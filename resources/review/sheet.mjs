@@ -100,14 +100,14 @@ export class Sheet {
 
   /** Pictures and percentages, as soon as they are unpacked. */
   async fill(row, tube) {
-    const pictures = await this.page.shelf.picturesOf(tube);
+    const { cells } = await this.page.shelf.picturesOf(tube);
     const gates = gatesNow(tube, this.page.decisions);
     [...row.querySelectorAll(".cell")].forEach((button, k) => {
       const cell = tube.cells[k];
       const canvas = button.querySelector("canvas");
       const frame = new Frame(cell, { left: 0, top: 0, width: SIDE, height: SIDE });
       const context = sharp(canvas, SIDE, SIDE);
-      const image = this.images.get(`${tube.index}/${k}`, () => densityImage(plane(pictures[k].plane, cell.bins, 64), 64));
+      const image = this.images.get(`${tube.index}/${k}`, () => densityImage(plane(cells[k].plane, cell.bins, 64), 64));
       drawDensity(context, frame, image);
       drawGates(context, frame, gates, { width: 1.4 });
     });

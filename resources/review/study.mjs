@@ -18,12 +18,13 @@ function prepareTube(plain, tube, index) {
     const [x, y] = [plain.axes[cell.x], plain.axes[cell.y]];
     return { ...cell, x, y, parent: gate.parent, gate, flagged: cell.score >= plain.doubtful || gate.flags.length > 0 };
   });
+  const lines = tube.lines.map((line) => ({ ...line, x: plain.axes[line.x] }));
   const score = cells.reduce((most, cell) => Math.max(most, cell.score), 0);
   const codes = [...tube.flags, ...gates.flatMap((gate) => gate.flags)].map((flag) => flag.split(":")[0]);
   const allFlags = [...new Set(codes)].sort();
   const flagged = tube.flags.length > 0 || cells.some((cell) => cell.flagged);
   const axes = tube.sampled.map((place) => plain.axes[place]);
-  return { ...tube, index, gates, byName, cells, score, allFlags, flagged, axes };
+  return { ...tube, index, gates, byName, cells, lines, score, allFlags, flagged, axes };
 }
 
 /** The gates of a tube as they are now: automatic, or where decisions have put them. */
@@ -40,6 +41,12 @@ export function gatesNow(tube, decisions) {
 export function percentText(percent) {
   if (percent === null || !Number.isFinite(percent)) return "–";
   return `${percent >= 99.95 ? percent.toFixed(1) : percent >= 10 ? percent.toFixed(1) : percent.toFixed(2)} %`;
+}
+
+/** A percentage with its margin, where that is wider than what the page promises. */
+export function withMargin(percent, margin) {
+  if (percent === null || margin <= Math.max(0.1, 0.01 * percent)) return percentText(percent);
+  return `${percentText(percent).replace(" %", "")} ± ${margin >= 10 ? margin.toFixed(0) : margin.toFixed(1)} %`;
 }
 
 export function percentOf(events, parentEvents) {

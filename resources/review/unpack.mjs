@@ -36,14 +36,16 @@ export class Numbers {
   }
 }
 
-/** A tube's pictures: of each cell the sparse counts of its plane and of both its axes. */
-export function readPictures(bytes, n) {
+/** A tube's pictures: of each cell the counts of its plane and of both its axes; then the axes of its lines. */
+export function readPictures(bytes, nCells, nLines) {
   const numbers = new Numbers(bytes);
-  return Array.from({ length: n }, () => ({
+  const cells = Array.from({ length: nCells }, () => ({
     plane: numbers.sparse(),
     x: numbers.sparse(),
     y: numbers.sparse(),
   }));
+  const lines = Array.from({ length: nLines }, () => numbers.sparse());
+  return { cells, lines };
 }
 
 /** A control's curves: sparse counts, one after the other. */

@@ -27,7 +27,7 @@ export const EVENTS = [
 export function studyOf(ids, changes = {}) {
   const tube = (id) => ({
     id, panel: "treg", batch: "B1", role: "sample", template: "treg:1.0.0", sha256: "ab".repeat(32), strategy: 0,
-    root: EVENTS.length, flags: [], conditions: ["T cells", "CD25+", "FOXP3+"], sampled: [0, 1, 2], subject: "S1", visit: "W0",
+    root: EVENTS.length, flags: [], conditions: ["T cells", "CD25+", "FOXP3+"], sampled: [0, 1, 2], subject: "S1", visit: "W0", lines: [],
     gates: GATES.map(({ gate, ...rest }) => ({ ...rest, text: JSON.stringify(gate), origin: "template", confidence: null, flags: [] })),
     cells: [
       { population: "T cells", edits: ["T cells"], bins: 128, x: 0, y: 1, score: 0.1, reasons: [], borrowed: false, controls: [] },
@@ -53,10 +53,11 @@ function sparse(values) {
 /** Pictures of both cells, as complete as the pipeline makes them. */
 export function picturesOf() {
   const within = EVENTS.filter(([cd3]) => cd3 >= 128);
-  return [
+  const cells = [
     { plane: sparse(EVENTS.map(([a, b]) => (a >> 1) * 128 + (b >> 1))), x: sparse(EVENTS.map(([a]) => 2 * a)), y: sparse(EVENTS.map(([, b]) => 2 * b)) },
     { plane: sparse(within.map(([, b, c]) => b * 256 + c)), x: sparse(within.map(([, b]) => 2 * b)), y: sparse(within.map(([, , c]) => 2 * c)) },
   ];
+  return { cells, lines: [] };
 }
 
 /** The whole tube as its sample, grouped by which gates an event passes. */

@@ -29,8 +29,9 @@ from cytotrial.terms import (
     Transform,
 )
 
-BINS_OF_THRESHOLD, BINS_OF_AREA = 128, 256
-"""Bins of a picture's side. An area's edge runs through bins, so that it needs finer ones."""
+BINS_OF_THRESHOLD, BINS_OF_RECTANGLE, BINS_OF_AREA = 128, 256, 512
+"""Bins of a picture's side. The more an edge runs through bins, the finer they must be; a threshold is
+counted on its own axis and needs the picture only to be looked at."""
 
 DISPLAY_RANGE = (-0.1, 1.05)
 LINEAR_TOP = 262_144.0
@@ -92,7 +93,7 @@ def picture_of(gate: PlacedGate, gated: GatedTube) -> dict[str, Any] | None:
     x, y = axis_of(across, gated), axis_of(up, gated)
     rows = np.flatnonzero(gated.masks[gate.parent])
     x_steps, y_steps = (axis.steps(gated, rows, steps=STEPS) for axis in (x, y))
-    bins = BINS_OF_THRESHOLD if len(_dimensions(drawn)) == 1 else BINS_OF_AREA
+    bins = _bins_for(drawn)
     factor = STEPS // bins
     counts = np.bincount(x_steps // factor * bins + y_steps // factor, minlength=bins * bins)
     markers = {channel: marker for marker, channel in gated.tube.channels.items()}
@@ -110,6 +111,12 @@ def picture_of(gate: PlacedGate, gated: GatedTube) -> dict[str, Any] | None:
         "parent_events": int(rows.size),
         "flags": list(gate.flags),
     }
+
+
+def _bins_for(gate: Gate) -> int:
+    if not isinstance(gate, RectangleGate):
+        return BINS_OF_AREA
+    return BINS_OF_THRESHOLD if len(gate.dimensions) == 1 else BINS_OF_RECTANGLE
 
 
 def _dimensions(gate: Gate) -> tuple[Dimension, ...]:

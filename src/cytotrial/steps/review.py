@@ -32,6 +32,8 @@ from cytotrial.steps.review_cells import (
     by_tube,
     cell_as_plain,
     cells_of,
+    line_as_plain,
+    lines_of,
     packed_pictures,
     packed_sample,
     sampled_axes,
@@ -145,6 +147,7 @@ class _Desk:
         strategy = strategy_of(self.strategies[tube.panel], fcs=tube.fcs)
         borrowed = {p.name for p in strategy.populations if p.from_sample and tube.role is not Role.SAMPLE}
         cells = cells_of(packed.pictures)
+        lines = lines_of(packed.pictures, cells)
         about = {
             "id": self.names[tube.sample_id],
             "panel": tube.panel,
@@ -158,6 +161,7 @@ class _Desk:
             "gates": [self._gate(row, results) for row in results.gates],
             "conditions": [] if packed.sample is None else packed.sample["conditions"],
             "sampled": sampled_axes(packed.sample, self.axes),
+            "lines": [line_as_plain(line, self.axes) for line in lines],
             "cells": [
                 {
                     **cell_as_plain(
@@ -176,7 +180,7 @@ class _Desk:
                 else {"subject": tube.subject, "visit": tube.visit, "visitOrder": self._order(tube)}
             ),
         }
-        return ReviewTube(about, packed_pictures(cells), packed_sample(packed.sample))
+        return ReviewTube(about, packed_pictures(cells, lines), packed_sample(packed.sample))
 
     def _order(self, tube: Tube) -> float:
         return next((v.visit_num for v in self.plan.trial.visits if v.visit == tube.visit), 1e9)

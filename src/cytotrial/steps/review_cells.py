@@ -67,6 +67,25 @@ def cells_of(pictures: Sequence[Plain]) -> list[Plain]:
     return [picture for picture in pictures if picture["population"] not in edited]
 
 
+def lines_of(pictures: Sequence[Plain], cells: Sequence[Plain]) -> list[Plain]:
+    """The pictures of thresholds that no cell can count, for another population is drawn there.
+
+    Their own axis is kept, so that they are counted exactly too.
+    """
+    counted = {(cell["parent"], name) for cell in cells for name in (cell["population"], *cell["edits"])}
+    return [
+        picture
+        for picture in pictures
+        if picture["edits"] == [picture["population"]]
+        and (picture["parent"], picture["population"]) not in counted
+    ]
+
+
+def line_as_plain(picture: Plain, axes: Shared) -> Plain:
+    """A line without its counts."""
+    return {"population": picture["population"], "x": axes.number_of(_axis(picture["x"]))}
+
+
 def cell_as_plain(
     picture: Plain, axes: Shared, *, doubt: tuple[float, Sequence[str]], borrowed: bool
 ) -> Plain:
@@ -90,10 +109,10 @@ def _axis(axis: Plain) -> Plain:
     }
 
 
-def packed_pictures(cells: Iterable[Plain]) -> bytes:
-    """The counts of a tube's cells: of each its plane, its x axis and its y axis."""
-    texts = (part for cell in cells for part in (cell["counts"], cell["x"]["counts"], cell["y"]["counts"]))
-    return b"".join(inflated(text) for text in texts)
+def packed_pictures(cells: Iterable[Plain], lines: Iterable[Plain]) -> bytes:
+    """The counts of a tube's cells, of each its plane, its x axis and its y axis; then those of its lines."""
+    texts = [part for cell in cells for part in (cell["counts"], cell["x"]["counts"], cell["y"]["counts"])]
+    return b"".join(inflated(text) for text in (*texts, *(line["x"]["counts"] for line in lines)))
 
 
 def packed_sample(sample: Plain | None) -> bytes:
