@@ -35,25 +35,24 @@ export class Tally {
     this.members = this.membersOf(this.passesApplied);
   }
 
-  /** Every sampled event's place on an axis, spread evenly within its level. */
-  placesOn(dimension) {
+  /** Every sampled event's place on an axis, spread evenly within its level; or as if seen in a mirror there. */
+  placesOn(dimension, mirrored = false) {
     const index = this.tube.axes.findIndex(
       (axis) => axis.channel === dimension.channel && axis.matrix === dimension.matrix && axis.kind === dimension.transform.kind,
     );
-    if (!this.places.has(index)) {
+    const key = `${index} ${mirrored}`;
+    if (!this.places.has(key)) {
       const { low, high } = this.tube.axes[index];
-      const levels = this.sample.levels[index];
-      this.places.set(
-        index,
-        Float64Array.from(levels, (level, event) => low + ((level + spread(event, index)) / LEVELS) * (high - low)),
-      );
+      const within = (event) => (mirrored ? 1 - spread(event, index) : spread(event, index));
+      const place = (level, event) => low + ((level + within(event)) / LEVELS) * (high - low);
+      this.places.set(key, Float64Array.from(this.sample.levels[index], place));
     }
-    return this.places.get(index);
+    return this.places.get(key);
   }
 
   /** Which sampled events lie in a gate, its parent not yet looked at. */
-  passes(gate) {
-    const on = gate.dimensions.map((dimension) => this.placesOn(dimension));
+  passes(gate, mirrored) {
+    const on = gate.dimensions.map((dimension) => this.placesOn(dimension, mirrored));
     if (gate.type === "rectangle") 
       return Uint8Array.from(this.weight, (_, event) =>
         on.every((places, i) => {
@@ -68,9 +67,9 @@ export class Tally {
   }
 
   /** The same with the gate moved; events that the move does not concern stay as the engine found them. */
-  passesMoved(population, gate) {
-    const before = this.passes(this.applied.get(population));
-    const after = this.passes(gate);
+  passesMoved(population, gate, mirrored) {
+    const before = this.passes(this.applied.get(population), mirrored);
+    const after = this.passes(gate, mirrored);
     const engine = this.passesApplied.get(population);
     return after.map((inside, event) => (inside === before[event] ? engine[event] : inside));
   }
@@ -90,22 +89,30 @@ export class Tally {
    * Events of every population with some gates elsewhere than they were applied.
    *
    * `gates` is population → gate, of all gates that are not boolean. Returns `events`, population → number
-   * (null if it cannot be told), `members`, who is in what now (null without a sample or a moved gate), and
-   * `sampled`, the populations that were told from the sample.
+   * (null if it cannot be told), `members`, who is in what now (null without a sample or a moved gate), the
+   * same `mirrored`, which differs for events whose level an edge runs through, and `sampled`, the populations
+   * that were told from the sample.
    */
   count(gates) {
     const moves = [...gates].filter(([name, gate]) => !sameGate(gate, this.applied.get(name))).map(([name]) => name);
     const events = new Map([["root", this.tube.root]]);
     if (!moves.length) {
       for (const gate of this.tube.gates) events.set(gate.population, gate.events);
-      return { events, members: null, sampled: new Set() };
+      return { events, members: null, mirrored: null, sampled: new Set() };
     }
-    const passes = this.sample && new Map(this.passesApplied);
-    if (passes) for (const name of moves) passes.set(name, this.passesMoved(name, gates.get(name)));
+    const [passes, other] = [false, true].map((mirrored) => this.sample && this.passesWith(moves, gates, mirrored));
     const members = passes && this.membersOf(passes);
+    const mirrored = other && this.membersOf(other);
     const sampled = new Set();
     for (const gate of this.tube.gates) events.set(gate.population, this.countOne(gate, gates, { moves, passes, members, sampled }));
-    return { events, members, sampled };
+    return { events, members, mirrored, sampled };
+  }
+
+  /** Population → which sampled events pass its gate, some gates having moved. */
+  passesWith(moves, gates, mirrored) {
+    const passes = new Map(this.passesApplied);
+    for (const name of moves) passes.set(name, this.passesMoved(name, gates.get(name), mirrored));
+    return passes;
   }
 
   countOne(gate, gates, { moves, passes, members, sampled }) {
@@ -157,21 +164,28 @@ export class Tally {
   /**
    * How far a percentage told from the sample may be off, in percentage points: 95 of 100 lie within.
    *
-   * Each event of the sample stands for w; of the w that it stands for, all or none cross a moved edge.
+   * Each event of the sample stands for w; of the w that it stands for, all or none cross a moved edge. Events
+   * of a level through which an edge runs may lie on either side of it.
    */
-  margin(population, { events, members, sampled }) {
+  margin(population, { events, members, mirrored, sampled }) {
     const { parent } = this.tube.gates.find((gate) => gate.population === population);
     if (!members || !(sampled.has(population) || sampled.has(parent))) return 0;
     const all = events.get(parent);
     const ratio = all ? events.get(population) / all : 0;
-    const change = (name) => {
-      const [before, now] = [this.members.get(name), members.get(name)];
-      return sampled.has(name) ? (event) => now[event] - before[event] : () => 0;
+    const change = (from) => {
+      const of = (name) => {
+        const [before, now] = [from.get(name), members.get(name)];
+        return sampled.has(name) ? (event) => now[event] - before[event] : () => 0;
+      };
+      const [above, below] = [of(population), of(parent)];
+      return (event) => (above(event) - ratio * below(event)) ** 2;
     };
-    const [above, below] = [change(population), change(parent)];
+    const [crossed, unsure] = [change(this.members), change(mirrored)];
     let variance = 0;
-    for (let event = 0; event < this.weight.length; event++)
-      variance += this.weight[event] * (this.weight[event] - 1) * (above(event) - ratio * below(event)) ** 2;
+    for (let event = 0; event < this.weight.length; event++) {
+      const w = this.weight[event];
+      variance += w * (w - 1) * crossed(event) + (w * w * unsure(event)) / 2;
+    }
     return all ? (1.96 * 100 * Math.sqrt(variance)) / all : 0;
   }
 

@@ -61,7 +61,8 @@ class Page {
     const place = this.order[row]?.cells.findIndex((cell) => cell.population === population) ?? -1;
     this.at = { row, cell: before === this.order[row] && place >= 0 ? place : this.order[row] ? worstCell(this.order[row]) : 0 };
     this.sheet.reset();
-    byId("shown").textContent = `${this.order.length} of ${this.study.tubes.length} tubes`;
+    const absent = this.study.absent ? `; ${this.study.absent} more have no gate (see the report)` : "";
+    byId("shown").textContent = `${this.order.length} of ${this.study.tubes.length} tubes${absent}`;
     byId("detail").hidden = !this.tube;
     byId("nothing").hidden = Boolean(this.tube);
     return this.open();

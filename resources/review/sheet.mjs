@@ -65,8 +65,16 @@ export class Sheet {
     row.style.top = `${place * ROW}px`;
     row.classList.toggle("here", place === this.page.at.row);
     row.append(this.makeLabel(tube), ...tube.cells.map((cell, k) => this.makeCell(tube, cell, place, k)));
+    if (tube.missing.length) row.append(this.makeMissing(tube));
     this.fill(row, tube);
     return row;
+  }
+
+  /** Gates that could not be placed: nothing to look at, which is worth a look. */
+  makeMissing(tube) {
+    const box = element("div", "missing", `no gate: ${tube.missing.map(([population]) => population).join(", ")}`);
+    box.title = tube.missing.map(([population, reason]) => `${population}: ${reason}`).join("\n");
+    return box;
   }
 
   makeLabel(tube) {

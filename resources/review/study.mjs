@@ -22,7 +22,7 @@ function prepareTube(plain, tube, index) {
   const score = cells.reduce((most, cell) => Math.max(most, cell.score), 0);
   const codes = [...tube.flags, ...gates.flatMap((gate) => gate.flags)].map((flag) => flag.split(":")[0]);
   const allFlags = [...new Set(codes)].sort();
-  const flagged = tube.flags.length > 0 || cells.some((cell) => cell.flagged);
+  const flagged = tube.flags.length + tube.missing.length > 0 || cells.some((cell) => cell.flagged);
   const axes = tube.sampled.map((place) => plain.axes[place]);
   return { ...tube, index, gates, byName, cells, lines, score, allFlags, flagged, axes };
 }

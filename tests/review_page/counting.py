@@ -66,6 +66,7 @@ def _as_the_page_has_it(gated: GatedTube) -> dict[str, Any]:
         "id": gated.tube.sample_id,
         "root": gated.events_of("root"),
         "flags": [],
+        "missing": [],
         "strategy": 0,
         "gates": [
             {

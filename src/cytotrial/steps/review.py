@@ -24,7 +24,7 @@ from cytotrial.files.whole import write_text
 from cytotrial.report.review import ReviewPage, ReviewTube, render_review
 from cytotrial.science.outliers import doubt
 from cytotrial.steps.pictures import read_packed
-from cytotrial.steps.plan import Plan
+from cytotrial.steps.plan import GATED_ROLES, Plan
 from cytotrial.steps.review_cells import (
     Controls,
     Packed,
@@ -99,6 +99,7 @@ class _Desk:
             "run": self.settings.results,
             "blinded": self.blinded,
             "doubtful": DOUBTFUL,
+            "absent": self._absent(),
             "reasons": REASONS,
             "base": last_digest(self.overrides) if self.overrides else digest_of_text(HEADER),
             "saved": self._saved(),
@@ -108,6 +109,10 @@ class _Desk:
         }
         templates = sorted({tube.about["template"] for tube in tubes})
         return ReviewPage(self.settings.study, templates, common, tubes, self.controls.packed())
+
+    def _absent(self) -> int:
+        """Tubes of the sheet that were to be gated and have no gate: rejected, not done or failed."""
+        return sum(tube.role in GATED_ROLES for tube in self.plan.trial.tubes) - len(self.tubes)
 
     def _saved(self) -> list[dict[str, str]]:
         """The deciding row of every gate in the overrides file, by the names that the page shows."""
@@ -158,6 +163,7 @@ class _Desk:
             "strategy": self.entries.number_of(entry_digests(strategy)),
             "root": int(results.populations[ROOT]["events"]),
             "flags": _flags_of_tube(results),
+            "missing": _missing(results),
             "gates": [self._gate(row, results) for row in results.gates],
             "conditions": [] if packed.sample is None else packed.sample["conditions"],
             "sampled": sampled_axes(packed.sample, self.axes),
@@ -219,6 +225,11 @@ def _results(plan: Plan) -> dict[str, _Results]:
     for row in read_table(plan.layout.populations):
         populations.setdefault(row["sample_id"], {})[row["population"]] = row
     return {name: _Results(gates.get(name, ()), rows) for name, rows in populations.items()}
+
+
+def _missing(results: _Results) -> list[list[str]]:
+    """Populations whose gate could not be placed, each with the reason."""
+    return [[row["population"], row["reason"]] for row in results.populations.values() if row["events"] == ""]
 
 
 def _flags_of_tube(results: _Results) -> list[str]:
