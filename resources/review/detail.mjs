@@ -54,18 +54,16 @@ export class Detail {
     const counted = this.tally.count(this.gates);
     this.drawPlot(counted);
     this.fillNumbers(counted);
-    this.drawCohort(counted);
+    if (!this.grabbed) this.drawCohort(counted);
   }
 
   drawPlot({ events, members }) {
     const { cell, tally } = this;
-    const side = Math.min(cell.bins, 128);
-    const picture = tally.pictures.cells[this.tube.cells.indexOf(cell)];
-    const grid = plane(picture.plane, cell.bins, side);
-    const curves = this.curvesWith(picture, tally.changeAbove(cell, members), grid, side);
+    const { grid, image, curves } = this.shownEvents(tally.changeAbove(cell, members));
+    const side = Math.sqrt(grid.length);
     const context = sharp(this.parts.plot, WIDTH, HEIGHT);
     const frame = this.frame;
-    drawDensity(context, frame, densityImage(grid, side));
+    drawDensity(context, frame, image);
     const automatic = new Map(this.tube.gates.map((gate) => [gate.population, gate.automatic]));
     if (cell.edits.some((name) => !sameGate(this.gates.get(name), automatic.get(name))))
       drawGates(context, frame, automatic, { ghost: true });
@@ -78,6 +76,19 @@ export class Detail {
     }
     const percent = percentOf(events.get(cell.population), events.get(cell.parent));
     drawPercent(context, frame, grid, side, percentText(percent));
+  }
+
+  /** The parent's events in a plane, as an image and along both axes; kept until a gate above moves. */
+  shownEvents(changes) {
+    const { cell, tally } = this;
+    if (!changes.length && this.kept?.cell === cell) return this.kept;
+    const side = Math.min(cell.bins, 128);
+    const picture = tally.pictures.cells[this.tube.cells.indexOf(cell)];
+    const grid = plane(picture.plane, cell.bins, side);
+    const curves = this.curvesWith(picture, changes, grid, side);
+    const shown = { cell, grid, image: densityImage(grid, side), curves };
+    if (!changes.length) this.kept = shown;
+    return shown;
   }
 
   /** The tube's curves, and the picture itself, with what gates above it bring and take. */

@@ -10,15 +10,18 @@ const FONT = "system-ui, 'Segoe UI', Arial, sans-serif";
 
 // Viridis, read at nine places: light and dark tell it apart for every eye. White is no event.
 const VIRIDIS = ["440154", "472d7b", "3b528b", "2c728e", "21918c", "28ae80", "5ec962", "addc30", "fde725"];
-export const COLOURS = Uint8ClampedArray.from(
-  Array.from({ length: 256 }, (_, i) => {
-    const at = (i / 255) * (VIRIDIS.length - 1);
-    const low = Math.min(VIRIDIS.length - 2, Math.floor(at));
-    return [0, 2, 4].map((c) => {
-      const [a, b] = [VIRIDIS[low], VIRIDIS[low + 1]].map((hex) => parseInt(hex.slice(c, c + 2), 16));
-      return a + (at - low) * (b - a);
-    });
-  }).flat(),
+const COLOURS = new Uint32Array(
+  Uint8ClampedArray.from(
+    Array.from({ length: 256 }, (_, i) => {
+      const at = (i / 255) * (VIRIDIS.length - 1);
+      const low = Math.min(VIRIDIS.length - 2, Math.floor(at));
+      const part = (c) => {
+        const [a, b] = [VIRIDIS[low], VIRIDIS[low + 1]].map((hex) => parseInt(hex.slice(c, c + 2), 16));
+        return a + (at - low) * (b - a);
+      };
+      return [part(0), part(2), part(4), 255];
+    }).flat(),
+  ).buffer,
 );
 
 /** A cell's counts, shape side × side, added up to a coarser side where asked for. */
@@ -37,14 +40,14 @@ export function densityImage(grid, side) {
   const canvas = new OffscreenCanvas(side, side);
   const context = canvas.getContext("2d");
   const image = context.createImageData(side, side);
-  const highest = Math.log(1 + Math.max(8, grid.reduce((most, count) => Math.max(most, count), 0)));
+  const pixels = new Uint32Array(image.data.buffer);
+  let most = 8;
+  for (const count of grid) if (count > most) most = count;
+  const scale = 255 / Math.log(1 + most);
   for (let x = 0; x < side; x++)
     for (let y = 0; y < side; y++) {
       const count = grid[x * side + y];
-      if (count < 0.5) continue;
-      const colour = 3 * Math.min(255, Math.round((255 * Math.log(1 + count)) / highest));
-      const at = 4 * ((side - 1 - y) * side + x);
-      image.data.set([COLOURS[colour], COLOURS[colour + 1], COLOURS[colour + 2], 255], at);
+      if (count >= 0.5) pixels[(side - 1 - y) * side + x] = COLOURS[Math.round(scale * Math.log(1 + count))];
     }
   context.putImageData(image, 0, 0);
   return canvas;

@@ -4,7 +4,7 @@
 // below it, and what a moved gate above does to it, is told from a sample of the tube's events, each standing
 // for the events of its kind (which gates they pass). At the gates' own places all counts are exact.
 
-import { columnOf, sameGate, sidesOf, STEPS } from "./gates.mjs";
+import { columnOf, contains, sameGate, sidesOf, STEPS, within } from "./gates.mjs";
 
 export const LEVELS = 256;
 const SUBCOLUMNS = 4;
@@ -15,6 +15,7 @@ export class Tally {
     this.tube = tube;
     this.pictures = pictures;
     this.sample = sample;
+    this.coarse = new WeakMap();
     this.applied = new Map(tube.gates.map((gate) => [gate.population, gate.applied]));
     if (sample) this.prepareSample();
   }
@@ -29,6 +30,7 @@ export class Tally {
       this.pattern.fill(pattern, at, (at += kept));
     }
     this.places = new Map();
+    this.kept = new WeakMap();
     this.passesApplied = new Map(
       this.tube.conditions.map((name, bit) => [name, Uint8Array.from(this.pattern, (p) => Math.floor(p / 2 ** bit) % 2)]),
     );
@@ -43,27 +45,27 @@ export class Tally {
     const key = `${index} ${mirrored}`;
     if (!this.places.has(key)) {
       const { low, high } = this.tube.axes[index];
-      const within = (event) => (mirrored ? 1 - spread(event, index) : spread(event, index));
-      const place = (level, event) => low + ((level + within(event)) / LEVELS) * (high - low);
+      const inLevel = (event) => (mirrored ? 1 - spread(event, index) : spread(event, index));
+      const place = (level, event) => low + ((level + inLevel(event)) / LEVELS) * (high - low);
       this.places.set(key, Float64Array.from(this.sample.levels[index], place));
     }
     return this.places.get(key);
   }
 
-  /** Which sampled events lie in a gate, its parent not yet looked at. */
+  /** Which sampled events lie in a gate, its parent not yet looked at; kept for as long as the gate is. */
   passes(gate, mirrored) {
+    const kept = this.kept.get(gate) ?? {};
+    if (!(mirrored in kept)) this.kept.set(gate, { ...kept, [mirrored]: this.decide(gate, mirrored) });
+    return this.kept.get(gate)[mirrored];
+  }
+
+  decide(gate, mirrored) {
     const on = gate.dimensions.map((dimension) => this.placesOn(dimension, mirrored));
-    if (gate.type === "rectangle") 
-      return Uint8Array.from(this.weight, (_, event) =>
-        on.every((places, i) => {
-          const value = places[event];
-          return (gate.low[i] === null || value >= gate.low[i]) && (gate.high[i] === null || value < gate.high[i]);
-        }) ? 1 : 0,
-      );
-    
-    return Uint8Array.from(this.weight, (_, event) =>
-      columnOf(gate, on[0][event]).some(([low, high]) => low <= on[1][event] && on[1][event] < high) ? 1 : 0,
-    );
+    const inside = new Uint8Array(this.sample.n);
+    if (gate.type === "rectangle")
+      for (let event = 0; event < inside.length; event++) inside[event] = on.every((places, i) => within(places[event], gate.low[i], gate.high[i])) ? 1 : 0;
+    else for (let event = 0; event < inside.length; event++) inside[event] = contains(gate, on[0][event], on[1][event]) ? 1 : 0;
+    return inside;
   }
 
   /** The same with the gate moved; events that the move does not concern stay as the engine found them. */
@@ -90,22 +92,22 @@ export class Tally {
    *
    * `gates` is population → gate, of all gates that are not boolean. Returns `events`, population → number
    * (null if it cannot be told), `members`, who is in what now (null without a sample or a moved gate), the
-   * same `mirrored`, which differs for events whose level an edge runs through, and `sampled`, the populations
-   * that were told from the sample.
+   * same `mirrored`, which differs for events whose level an edge runs through, `sampled`, the populations that
+   * were told from the sample, and `cut`, by how many events the count of an area differs with coarser bins.
    */
   count(gates) {
     const moves = [...gates].filter(([name, gate]) => !sameGate(gate, this.applied.get(name))).map(([name]) => name);
     const events = new Map([["root", this.tube.root]]);
     if (!moves.length) {
       for (const gate of this.tube.gates) events.set(gate.population, gate.events);
-      return { events, members: null, mirrored: null, sampled: new Set() };
+      return { events, members: null, mirrored: null, sampled: new Set(), cut: new Map() };
     }
     const [passes, other] = [false, true].map((mirrored) => this.sample && this.passesWith(moves, gates, mirrored));
     const members = passes && this.membersOf(passes);
     const mirrored = other && this.membersOf(other);
-    const sampled = new Set();
-    for (const gate of this.tube.gates) events.set(gate.population, this.countOne(gate, gates, { moves, passes, members, sampled }));
-    return { events, members, mirrored, sampled };
+    const [sampled, cut] = [new Set(), new Map()];
+    for (const gate of this.tube.gates) events.set(gate.population, this.countOne(gate, gates, { moves, passes, members, sampled, cut }));
+    return { events, members, mirrored, sampled, cut };
   }
 
   /** Population → which sampled events pass its gate, some gates having moved. */
@@ -115,12 +117,13 @@ export class Tally {
     return passes;
   }
 
-  countOne(gate, gates, { moves, passes, members, sampled }) {
+  countOne(gate, gates, { moves, passes, members, sampled, cut }) {
     const isMoved = (name) => moves.includes(name);
     const where = this.whereCounted(gate);
     const own = isMoved(gate.population) || where.parts.some(isMoved);
     const parentMoved = isMoved(gate.parent) || upstream(this.tube, gate.parent).some(isMoved);
     if (!own && !upstream(this.tube, gate.population).some(isMoved)) return gate.events;
+    if (own && where.parts.length && !where.exact) cut.set(gate.population, this.cutBy(where, gates));
     if (!parentMoved && where.parts.length) return this.countWithin(gate, where, gates, own);
     sampled.add(gate.population);
     if (!members) return null;
@@ -145,11 +148,17 @@ export class Tally {
     if (cell) {
       const parts = partsOf(gate, cell);
       const exact = parts.length === 1 && this.applied.get(parts[0]).dimensions.length === 1;
-      return { parts, exact, count: (gates) => this.inCell(cell, parts, gates) };
+      return { parts, exact, count: (gates, coarse) => this.inCell(cell, parts, gates, coarse) };
     }
     const line = this.tube.lines.findIndex((entry) => entry.population === gate.population);
     const count = (gates) => this.onLine(line, gates.get(gate.population));
     return line < 0 ? { parts: [] } : { parts: [gate.population], exact: true, count };
+  }
+
+  /** How much the bins' size decides about a moved area: the change, counted in bins twice as large. */
+  cutBy(where, gates) {
+    const change = (coarse) => where.count(gates, coarse) - where.count(this.applied, coarse);
+    return Math.abs(change(true) - change(false));
   }
 
   /** Events that a population brings to some gates, less those it takes from them, its own gates having moved. */
@@ -165,13 +174,21 @@ export class Tally {
    * How far a percentage told from the sample may be off, in percentage points: 95 of 100 lie within.
    *
    * Each event of the sample stands for w; of the w that it stands for, all or none cross a moved edge. Events
-   * of a level through which an edge runs may lie on either side of it.
+   * of a level through which an edge runs may lie on either side of it. What an area's count changes with
+   * coarser bins it may be off with its own.
    */
-  margin(population, { events, members, mirrored, sampled }) {
+  margin(population, counted) {
     const { parent } = this.tube.gates.find((gate) => gate.population === population);
-    if (!members || !(sampled.has(population) || sampled.has(parent))) return 0;
-    const all = events.get(parent);
-    const ratio = all ? events.get(population) / all : 0;
+    const all = counted.events.get(parent);
+    const ratio = all ? counted.events.get(population) / all : 0;
+    if (!all || !Number.isFinite(ratio)) return 0;
+    const cut = (counted.cut.get(population) ?? 0) + ratio * (counted.cut.get(parent) ?? 0);
+    const sampled = counted.members && (counted.sampled.has(population) || counted.sampled.has(parent));
+    const drawn = sampled ? 1.96 * Math.sqrt(this.variance(population, parent, ratio, counted)) : 0;
+    return (100 * Math.hypot(cut, drawn)) / all;
+  }
+
+  variance(population, parent, ratio, { members, mirrored, sampled }) {
     const change = (from) => {
       const of = (name) => {
         const [before, now] = [from.get(name), members.get(name)];
@@ -186,11 +203,11 @@ export class Tally {
       const w = this.weight[event];
       variance += w * (w - 1) * crossed(event) + (w * w * unsure(event)) / 2;
     }
-    return all ? (1.96 * 100 * Math.sqrt(variance)) / all : 0;
+    return variance;
   }
 
-  /** The parent's events in a cell's gates, from the finest complete counts there are. */
-  inCell(cell, parts, gates) {
+  /** The parent's events in a cell's gates, from the finest complete counts there are, or coarser ones. */
+  inCell(cell, parts, gates, coarse = false) {
     const picture = this.pictures.cells[this.tube.cells.indexOf(cell)];
     const shapes = parts.map((name) => gates.get(name));
     const sides = shapes.flatMap((shape) => sidesOf(shape, cell));
@@ -198,8 +215,24 @@ export class Tally {
       const [low, high] = [shapes[0].low[0], shapes[0].high[0]];
       return countLine(picture[sides[0]], cell[sides[0]], low, high);
     }
-    if (shapes.every((shape) => shape.type === "rectangle")) return countRectangle(picture.plane, cell, shapes);
-    return countArea(picture.plane, cell, shapes[0]);
+    const bins = coarse ? cell.bins / 2 : cell.bins;
+    const plane = coarse ? this.coarsened(picture.plane, cell.bins) : picture.plane;
+    if (shapes.every((shape) => shape.type === "rectangle")) return countRectangle(plane, { ...cell, bins }, shapes);
+    return countArea(plane, { ...cell, bins }, shapes[0]);
+  }
+
+  /** A plane with bins twice as large; kept. */
+  coarsened(fine, bins) {
+    if (!this.coarse.has(fine)) {
+      const sums = new Map();
+      for (let i = 0; i < fine.places.length; i++) {
+        const place = (Math.floor(fine.places[i] / bins) >> 1) * (bins / 2) + ((fine.places[i] % bins) >> 1);
+        sums.set(place, (sums.get(place) ?? 0) + fine.counts[i]);
+      }
+      const places = [...sums.keys()].sort((a, b) => a - b);
+      this.coarse.set(fine, { places, counts: places.map((place) => sums.get(place)) });
+    }
+    return this.coarse.get(fine);
   }
 
   /** The parent's events beyond a threshold that no cell shows. */

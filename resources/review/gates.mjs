@@ -134,10 +134,22 @@ function rounded(value) {
 export function contains(gate, x, y) {
   if (gate.type === "rectangle")
     return [x, y].every((value, i) => within(value, gate.low[i] ?? null, gate.high[i] ?? null));
+  if (gate.type === "polygon") return inPolygon(gate.vertices, x, y);
   return columnOf(gate, x).some(([low, high]) => low <= y && y < high);
 }
 
-function within(value, low, high) {
+function inPolygon(vertices, x, y) {
+  let inside = false;
+  let [x0, y0] = vertices.at(-1);
+  for (const [x1, y1] of vertices) {
+    if (x0 <= x !== x1 <= x && y0 + ((x - x0) / (x1 - x0)) * (y1 - y0) <= y) inside = !inside;
+    [x0, y0] = [x1, y1];
+  }
+  return inside;
+}
+
+/** Between two limits, of which either may be open. */
+export function within(value, low, high) {
   return (low === null || value >= low) && (high === null || value < high);
 }
 

@@ -338,16 +338,23 @@ function distinct(values) {
   return [...new Set(values)].sort();
 }
 
-function unpackPictures(tube) {
-  return inflate(byId(`p${tube.index}`).textContent).then((bytes) => readPictures(bytes, tube.cells.length, tube.lines.length));
+/** A block of the page's data. The page starts before all of them are read; one that is cut is not there yet. */
+async function block(id) {
+  const whole = () => document.readyState !== "loading" || byId(id)?.nextSibling;
+  if (!whole()) await new Promise((done) => document.addEventListener("DOMContentLoaded", done, { once: true }));
+  return byId(id)?.textContent ?? "";
+}
+
+async function unpackPictures(tube) {
+  return readPictures(await inflate(await block(`p${tube.index}`)), tube.cells.length, tube.lines.length);
 }
 
 async function unpackCurves(study, control) {
-  return readCurves(await inflate(byId(`c${control}`).textContent), study.controls[control].curves);
+  return readCurves(await inflate(await block(`c${control}`)), study.controls[control].curves);
 }
 
 async function unpackSample(tube) {
-  const text = byId(`e${tube.index}`)?.textContent;
+  const text = await block(`e${tube.index}`);
   return text ? readSample(await inflate(text), tube.axes.length) : null;
 }
 
@@ -373,7 +380,7 @@ async function start() {
     byId("message").textContent = "This browser is too old for this page: use one from 2023 or later.";
     return;
   }
-  const plain = JSON.parse(new TextDecoder().decode(await inflate(byId("study").textContent)));
+  const plain = JSON.parse(new TextDecoder().decode(await inflate(await block("study"))));
   const page = new Page(prepare(plain), memory());
   page.decisions.adopt(decisionsOf(page.study, page.study.saved).decisions);
   page.decisions.load();

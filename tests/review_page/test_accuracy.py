@@ -19,7 +19,8 @@ from cytotrial.terms import (
     RectangleGate,
     Transform,
 )
-from tests.review_page.counting import errors, moves_of, page_counts
+from review_counting import errors, moves_of, page_counts
+from tests.review_page.node import node
 
 LOGICLE = Transform("logicle", (("a", 0.0), ("m", 4.5), ("t", 262144.0), ("w", 0.5)))
 CHANNELS = {
@@ -85,7 +86,7 @@ def gated(path: Path, header: FcsHeader | None) -> GatedTube:
 def test_a_dragged_gates_percentage_is_within_what_the_page_promises(tubes: list[GatedTube]):
     """0.1 percentage points, 1 % of the value or the margin that is told; margins are of 95 %."""
     moves = [list(moves_of(tube, seed=seed, each=4)) for seed, tube in enumerate(tubes)]
-    told = page_counts(tubes, moves)
+    told = page_counts(node(), tubes, moves)
     found = [
         error
         for tube, own, counts in zip(tubes, moves, told, strict=True)
@@ -99,7 +100,7 @@ def test_a_dragged_gates_percentage_is_within_what_the_page_promises(tubes: list
 
 def test_a_moved_threshold_itself_is_exact(tubes: list[GatedTube]):
     moves = [list(moves_of(tube, seed=seed, each=4)) for seed, tube in enumerate(tubes)]
-    told = page_counts(tubes, moves)
+    told = page_counts(node(), tubes, moves)
     own = [
         error
         for tube, mine, counts in zip(tubes, moves, told, strict=True)
@@ -111,7 +112,7 @@ def test_a_moved_threshold_itself_is_exact(tubes: list[GatedTube]):
 
 
 def test_with_no_gate_moved_the_page_tells_the_engines_counts(tubes: list[GatedTube]):
-    told = page_counts(tubes, [[{}]] * len(tubes))
+    told = page_counts(node(), tubes, [[{}]] * len(tubes))
     for tube, (counts,) in zip(tubes, told, strict=True):
         assert counts["events"] == {
             name: tube.events_of(name) for name in ("root", *(g.population for g in PLACED))

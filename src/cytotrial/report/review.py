@@ -17,6 +17,10 @@ from typing import Any
 from cytotrial.report.review_script import FOLDER, page_script
 
 
+SHOWN_FIRST = 24
+"""Tubes whose data come before the program, which can show them while the others are still read."""
+
+
 @dataclass(frozen=True)
 class ReviewTube:
     """One tube of the page: what is told of it, and its packed events.
@@ -55,6 +59,7 @@ def render_review(page: ReviewPage) -> str:
         "templates": list(page.templates),
         "tubes": [tube.about for tube in page.tubes],
     }
+    blocks = [_block(index, page.tubes[index]) for index in _as_shown(page.tubes)]
     packed = json.dumps(whole, separators=(",", ":"), ensure_ascii=False, allow_nan=False, sort_keys=True)
     return str(
         _template().render(
@@ -66,14 +71,31 @@ def render_review(page: ReviewPage) -> str:
             script_digest=_digest(script),
             packed={
                 "study": _text(packed.encode("utf-8")),
-                "tubes": [
-                    {"pictures": _text(tube.pictures), "sample": _text(tube.sample) if tube.sample else ""}
-                    for tube in page.tubes
-                ],
+                "first": blocks[:SHOWN_FIRST],
+                "others": blocks[SHOWN_FIRST:],
                 "curves": [_text(curves) for curves in page.curves],
             },
         )
     )
+
+
+def _as_shown(tubes: Sequence[ReviewTube]) -> list[int]:
+    """The tubes' numbers in the order in which the page shows them first: samples, the most doubtful first."""
+
+    def place(index: int) -> tuple[bool, float, str]:
+        about = tubes[index].about
+        worst = max((cell["score"] for cell in about["cells"]), default=0.0)
+        return about["role"] != "sample", -worst, about["id"]
+
+    return sorted(range(len(tubes)), key=place)
+
+
+def _block(index: int, tube: ReviewTube) -> dict[str, Any]:
+    return {
+        "index": index,
+        "pictures": _text(tube.pictures),
+        "sample": _text(tube.sample) if tube.sample else "",
+    }
 
 
 def _text(content: bytes) -> str:

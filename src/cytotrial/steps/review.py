@@ -49,7 +49,12 @@ DOUBTFUL = 0.5
 
 def write_review(plan: Plan) -> None:
     """Write review.html."""
-    write_text(plan.layout.review, render_review(_Desk(plan).page()))
+    write_text(plan.layout.review, render_review(review_page(plan)))
+
+
+def review_page(plan: Plan) -> ReviewPage:
+    """Everything that the page of a trial shows, from the result files."""
+    return _Desk(plan).page()
 
 
 @dataclass(frozen=True)

@@ -7,13 +7,17 @@ import json
 import subprocess
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from cytotrial.files.strategy import gate_to_json, gate_to_plain
-from cytotrial.science.gates import apply_strategy
-from cytotrial.science.gating import GatedTube
+from cytotrial.files.fcs import inspect_fcs, read_events
+from cytotrial.files.spillover import read_spillover
+from cytotrial.files.strategy import gate_from_json, gate_to_json, gate_to_plain
+from cytotrial.files.tables import read_table
+from cytotrial.science.gates import TubeEvents, apply_strategy
+from cytotrial.science.gating import GatedTube, StainedTube
 from cytotrial.steps.pictures import pictures_of
 from cytotrial.steps.review_cells import (
     Shared,
@@ -26,14 +30,13 @@ from cytotrial.steps.review_cells import (
     packed_sample,
     sampled_axes,
 )
-from cytotrial.terms import BooleanGate, Gate, PlacedGate, PolygonGate, RectangleGate
-from tests.review_page.node import REPOSITORY, node
+from cytotrial.terms import TUBE_MATRIX, BooleanGate, Gate, PlacedGate, PolygonGate, RectangleGate
 
 Move = dict[str, Gate]
 
 
 def page_counts(
-    tubes: Sequence[GatedTube], moves: Sequence[Sequence[Move]]
+    node: str, tubes: Sequence[GatedTube], moves: Sequence[Sequence[Move]]
 ) -> list[list[dict[str, dict[str, float]]]]:
     """`events` and `margins` of every population for each move of each tube, by the page's own modules."""
     asked = {
@@ -43,15 +46,42 @@ def page_counts(
         ]
     }
     done = subprocess.run(
-        [node(), str(REPOSITORY / "benchmarks" / "review_counts.mjs")],
+        [node, str(Path(__file__).with_name("review_counts.mjs"))],
         input=json.dumps(asked),
         capture_output=True,
         text=True,
         check=False,
     )
-    assert done.returncode == 0, done.stderr
+    if done.returncode:
+        raise RuntimeError(done.stderr)
     counts: list[list[dict[str, dict[str, float]]]] = json.loads(done.stdout)
     return counts
+
+
+def tubes_of(folder: Path, *, panels: Sequence[str], each: int) -> Iterator[tuple[str, GatedTube]]:
+    """Panel and tube of a run's first sample tubes, gated on all of their events as the result files say."""
+    lines = (folder / "resources/demo/sheets/samples.tsv").read_text(encoding="utf-8").splitlines()
+    rows = [dict(zip(lines[0].split("\t"), line.split("\t"), strict=False)) for line in lines[1:]]
+    gates: dict[str, list[PlacedGate]] = {}
+    for row in read_table(folder / "results/gates.csv"):
+        gate = PlacedGate(row["population"], row["parent"], gate_from_json(row["gate"]))
+        gates.setdefault(row["sample_id"], []).append(gate)
+    samples = [row for row in rows if row["role"] == "sample" and row["sample_id"] in gates]
+    for panel in panels:
+        for row in [row for row in samples if row["panel"] == panel][:each]:
+            yield panel, _gated(folder, row, tuple(gates[row["sample_id"]]))
+
+
+def _gated(folder: Path, row: Mapping[str, str], placed: tuple[PlacedGate, ...]) -> GatedTube:
+    root = folder / "resources/demo/fcs"
+    header = inspect_fcs(root / row["fcs"], root=root).header
+    if header is None:
+        raise RuntimeError(f"{row['fcs']} cannot be read")
+    matrix = read_spillover(folder / f"results/compensation/{row['panel']}.{row['batch']}.csv")
+    events = TubeEvents(read_events(root / row["fcs"], header).events, {TUBE_MATRIX: matrix})
+    keep = np.ones(events.n_events, dtype=bool)
+    masks = apply_strategy(placed, events, root=keep)
+    return GatedTube(StainedTube(row["sample_id"], events, {}, keep), placed, masks)
 
 
 def _plain(move: Move) -> dict[str, Any]:
