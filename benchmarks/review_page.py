@@ -41,10 +41,12 @@ def main() -> None:
     if find_chromium() is None:
         sys.exit("no chromium on PATH: this benchmark opens the page in one")
     with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
-        install_trial(folder, subjects=arguments.subjects, events=arguments.events)
-        _run_pipeline(folder)
-        page = folder / "page" / "review.html"
+        folder = Path(arguments.folder or name)
+        if not (folder / "results" / "review.html").exists():
+            folder.mkdir(parents=True, exist_ok=True)
+            install_trial(folder, subjects=arguments.subjects, events=arguments.events)
+            _run_pipeline(folder)
+        page = Path(name) / "page" / "review.html"
         page.parent.mkdir()
         repeated = _write_page(folder, page, n_tubes=arguments.tubes)
         megabytes = page.stat().st_size / 1e6
@@ -62,6 +64,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--tubes", type=int, default=984, help="tubes of the page")
     parser.add_argument("--subjects", type=int, default=2, help="subjects of the simulated trial")
     parser.add_argument("--events", type=int, default=100_000, help="events of a sample tube")
+    parser.add_argument("--folder", help="keep the simulated trial here, or use the one that is there")
     parser.add_argument("--drags", type=int, default=40, help="mouse moves of each kind of drag")
     parser.add_argument(
         "--compared", type=int, default=8, help="tubes of each panel whose counts are compared"
@@ -110,11 +113,14 @@ def _write_page(folder: Path, target: Path, *, n_tubes: int) -> int:
 def _in_browser(path: Path, *, drags: int) -> Iterator[str]:
     with chromium() as page:
         blank = _memory(page)
+        page.call("Performance.enable", timeDomain="threadTicks")
         page.open(path)
         ready = page.evaluate("performance.getEntriesByName('review-ready')[0].startTime")
-        yield f"first view {ready / 1000:.2f} s after the navigation began"
+        yield f"first view {ready / 1000:.2f} s after the navigation began; machine load {os.getloadavg()[0]:.1f}"
+        page.wait_for("document.readyState === 'complete'")
+        yield f"whole file read: {_cpu_ms(page) / 1000:.2f} s of the page's main thread"
         rows = [_drag_row(page, kind, drags) for kind in ("corner", "polygon", "upstream threshold")]
-        yield table(["milliseconds for a mouse move", "median", "95 of 100", "longest"], rows)
+        yield table(["milliseconds for a mouse move", "CPU", "median", "95 of 100", "longest"], rows)
         yield table(["milliseconds", "median", "longest"], [_jump_row(page)])
         page.call("HeapProfiler.collectGarbage")
         heap, whole = _memory(page)
@@ -146,11 +152,12 @@ def _drag_row(page: Page, kind: str, drags: int) -> list[str]:
     x, y = _grip(page, kind)
     page.mouse("mouseMoved", x, y)
     page.mouse("mousePressed", x, y, held=True)
-    times = []
+    times, before = [], _cpu_ms(page)
     for step in range(drags):
         page.evaluate("window.moved = performance.now(); 1")
         page.mouse("mouseMoved", x + 1 + step, y - step % 3, held=True)
         times.append(page.evaluate(_DRAWN))
+    cpu = (_cpu_ms(page) - before) / drags
     page.mouse("mouseReleased", x + drags, y)
     page.settle()
     if page.text("#decision") != "adjusted":
@@ -158,6 +165,7 @@ def _drag_row(page: Page, kind: str, drags: int) -> list[str]:
     times.sort()
     return [
         kind,
+        f"{cpu:.0f}",
         f"{statistics.median(times):.0f}",
         f"{times[int(0.95 * (len(times) - 1))]:.0f}",
         f"{times[-1]:.0f}",
@@ -196,6 +204,12 @@ def _meets(page: Page, x: float, top: float, height: float) -> float:
         for share in range(20, 82)
         if _is_hand(page, x + 60, top + height * share / 82)
     )
+
+
+def _cpu_ms(page: Page) -> float:
+    """CPU time of the page's main thread so far."""
+    metrics = page.call("Performance.getMetrics")["metrics"]
+    return 1000 * next(entry["value"] for entry in metrics if entry["name"] == "TaskDuration")
 
 
 def _is_hand(page: Page, x: float, y: float) -> bool:
@@ -252,13 +266,22 @@ def _memory(page: Page) -> tuple[float, float]:
             continue
         pid = int(status.parent.name)
         children.setdefault(int(lines["PPid"]), []).append(pid)
-        sizes[pid] = int(lines.get("VmRSS", "0 kB").split()[0]) * 1024 / 1e6
+        sizes[pid] = _own_memory(status.parent)
     todo, whole = [page.pid], 0.0
     while todo:
         pid = todo.pop()
         whole += sizes.get(pid, 0.0)
         todo += children.get(pid, [])
     return heap, whole
+
+
+def _own_memory(process: Path) -> float:
+    """A process's memory in MB, what it shares with others divided among them."""
+    try:
+        lines = (process / "smaps_rollup").read_text().splitlines()
+    except OSError:
+        return 0.0
+    return sum(int(line.split()[1]) for line in lines if line.startswith("Pss:")) * 1024 / 1e6
 
 
 if __name__ == "__main__":

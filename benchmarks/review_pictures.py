@@ -12,9 +12,9 @@ import tempfile
 from dataclasses import replace
 from pathlib import Path
 
-from chromium import Page, chromium, find_chromium
 from PIL import Image
 
+from chromium import Page, chromium, find_chromium
 from cytotrial.report.review import render_review
 from cytotrial.settings import Review
 from cytotrial.steps.plan import Plan, make_plan

@@ -16,7 +16,6 @@ from typing import Any
 
 from cytotrial.report.review_script import FOLDER, page_script
 
-
 SHOWN_FIRST = 24
 """Tubes whose data come before the program, which can show them while the others are still read."""
 
@@ -80,7 +79,7 @@ def render_review(page: ReviewPage) -> str:
 
 
 def _as_shown(tubes: Sequence[ReviewTube]) -> list[int]:
-    """The tubes' numbers in the order in which the page shows them first: samples, the most doubtful first."""
+    """The tubes' numbers in the order of the first view: samples, the most doubtful before the others."""
 
     def place(index: int) -> tuple[bool, float, str]:
         about = tubes[index].about
