@@ -116,7 +116,7 @@ def _in_browser(path: Path, *, drags: int) -> Iterator[str]:
         page.call("Performance.enable", timeDomain="threadTicks")
         page.open(path)
         ready = page.evaluate("performance.getEntriesByName('review-ready')[0].startTime")
-        yield f"first view {ready / 1000:.2f} s after the navigation began; machine load {os.getloadavg()[0]:.1f}"
+        yield f"first view {ready / 1000:.2f} s after the navigation began, load {os.getloadavg()[0]:.1f}"
         page.wait_for("document.readyState === 'complete'")
         yield f"whole file read: {_cpu_ms(page) / 1000:.2f} s of the page's main thread"
         rows = [_drag_row(page, kind, drags) for kind in ("corner", "polygon", "upstream threshold")]

@@ -14,11 +14,26 @@ import pytest
 
 from chromium import Page
 from cytotrial.files.fcs import inspect_fcs, read_events
-from cytotrial.files.overrides import HEADER, Override, applicable, blinded_id, entry_digests, read_overrides
+from cytotrial.files.fingerprints import fingerprints
+from cytotrial.files.overrides import (
+    HEADER,
+    Override,
+    applicable,
+    blinded_id,
+    entry_digests,
+    joined,
+    last_digest,
+    read_overrides,
+    write_overrides,
+)
 from cytotrial.files.spillover import read_spillover
 from cytotrial.files.strategy import gate_from_json, read_strategies
 from cytotrial.files.tables import read_table
+from cytotrial.report.review import render_review
 from cytotrial.science.gates import TubeEvents, apply_strategy
+from cytotrial.steps.plan import Plan
+from cytotrial.steps.review import review_page
+from cytotrial.steps.trial import load_trial
 from cytotrial.terms import TUBE_MATRIX, PlacedGate
 from tests.review_page.browser import browsers
 from tests.workflow.study import Study
@@ -360,3 +375,35 @@ def test_a_blinded_page_holds_no_subject_visit_or_arm_and_its_export_finds_the_t
     assert shown in {blinded_id("DEMO-IL2", tube["sample_id"]) for tube in sheet}
     assert HEADER in (tmp_path / "overrides.tsv").read_text(encoding="utf-8")
     assert json.loads(row.old_gate)["type"] == "rectangle"
+
+
+def test_a_page_made_with_an_overrides_file_shows_what_was_decided_and_goes_on_from_there(
+    browser: Page, reviewed: Study, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    look_at(browser, "treg", "T cells")
+    browser.evaluate("localStorage.clear()")
+    browser.open(reviewed.path(PAGE))
+    shown = look_at(browser, "treg", "CD4+")
+    browser.key("ArrowRight", shift=True)
+    browser.settle()
+    give_reason(browser)
+    saved = export(browser, tmp_path / "1.tsv")
+    monkeypatch.chdir(reviewed.folder)
+    write_overrides(Path("config/overrides.tsv"), saved)
+    trial = load_trial(Path("config/config.yaml"))
+    plan = Plan(
+        trial, fingerprints(sorted(Path(trial.settings.fcs_dir).rglob("*.fcs")), cache=tmp_path / "cache")
+    )
+    page = tmp_path / "review.html"
+    page.write_text(render_review(review_page(plan)), encoding="utf-8")
+    browser.evaluate("localStorage.clear()")
+    browser.open(page)
+    browser.evaluate("localStorage.clear()")
+    browser.open(page)
+    assert "gates decided: 1" in browser.text("#progress")
+    assert look_at(browser, "treg", "CD4+") == shown
+    assert browser.text("#decision") == "adjusted"
+    browser.key("z")
+    (row,) = export(browser, tmp_path / "2.tsv")
+    assert (row.action, row.new_gate, row.prev_row_sha256) == ("accept", "", last_digest(saved))
+    assert joined(saved, [row]) == (*saved, row)

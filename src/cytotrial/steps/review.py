@@ -17,6 +17,7 @@ from cytotrial.files.overrides import (
     entry_digests,
     last_digest,
     read_overrides,
+    unblinded,
 )
 from cytotrial.files.strategy import gate_from_json, read_strategies
 from cytotrial.files.tables import read_table
@@ -119,24 +120,24 @@ class _Desk:
         """Tubes of the sheet that were to be gated and have no gate: rejected, not done or failed."""
         return sum(tube.role in GATED_ROLES for tube in self.plan.trial.tubes) - len(self.tubes)
 
+    @cached_property
+    def deciding(self) -> dict[tuple[str, str], Override]:
+        """(sample_id, population) → the row of the overrides file that decides, blinded names resolved."""
+        by_tube = unblinded(self.overrides, self.names, study=self.settings.study)
+        return {(name, row.population): row for name, rows in by_tube.items() for row in rows}
+
     def _saved(self) -> list[dict[str, str]]:
-        """The deciding row of every gate in the overrides file, by the names that the page shows."""
-        newest = {
-            (self._shown(row.sample_id), row.population): row
-            for row in self.overrides
-            if self._shown(row.sample_id) in set(self.names.values())
-        }
+        """The deciding rows, by the names that the page shows."""
         columns = ("action", "new_gate", "old_sha", "reason_code", "reason_text", "made_by", "utc")
         return [
-            {"sample_id": name, "population": population, **{c: getattr(row, c) for c in columns}}
-            for (name, population), row in newest.items()
+            {
+                "sample_id": self.names[name],
+                "population": population,
+                **{column: getattr(row, column) for column in columns},
+            }
+            for (name, population), row in self.deciding.items()
+            if name in self.names
         ]
-
-    def _shown(self, sample_id: str) -> str:
-        if not self.blinded:
-            known = {blinded_id(self.settings.study, name): name for name in self.names}
-            return known.get(sample_id, sample_id)
-        return self.names.get(sample_id, sample_id)
 
     def _doubts(self) -> Doubts:
         """Score and reasons of every gate: from review_scores.csv, or else from place and percentage."""
@@ -213,10 +214,8 @@ class _Desk:
         """Where the automatic gating had the gate; of one placed by hand its override tells."""
         if row["origin"] != "override":
             return row["gate"]
-        name = self.names[row["sample_id"]]
-        key = name, row["population"]
-        rows = {(self._shown(o.sample_id), o.population): o.old_gate for o in self.overrides}
-        return rows.get(key, row["gate"])
+        override = self.deciding.get((row["sample_id"], row["population"]))
+        return row["gate"] if override is None else override.old_gate
 
 
 _NOTHING = Packed((), None, None)
