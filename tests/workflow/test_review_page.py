@@ -39,7 +39,7 @@ from tests.review_page.browser import browsers
 from tests.workflow.study import Study
 
 PAGE = "results/review.html"
-LEFT, TOP, WIDTH, HEIGHT = 66, 66, 410, 410
+LEFT, TOP, WIDTH, HEIGHT = 66, 66, 390, 390
 """The plot's frame on its canvas."""
 
 NAMES = "[...document.querySelectorAll('.row.here .name')].map((name) => name.textContent)"
