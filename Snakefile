@@ -27,5 +27,6 @@ rule all:
         LAYOUT.counts_parquet,
         LAYOUT.visit_wide,
         LAYOUT.report,
+        LAYOUT.review,
         [LAYOUT.matrix(panel, batch) for panel, batch in PLAN.matrices],
         [LAYOUT.matrix_quality(panel, batch) for panel, batch in PLAN.matrices],

@@ -25,10 +25,11 @@ def package(tmp_path: Path) -> Path:
     ("edited", "rules"),
     [
         ("science/counting.py", {"count", "dataset", "report"}),
-        ("science/finders/valleys.py", {"place", "pool", "gate", "score", "read_gating", "report"}),
+        ("science/finders/valleys.py", {"place", "pool", "gate", "score", "read_gating", "report", "review"}),
         ("science/compensation/estimate.py", {"compensate"}),
         ("files/fcs/decode.py", {"check", "compensate", "place", "gate"}),
         ("report/page.py", {"report"}),
+        ("report/review.py", {"review"}),
         ("files/tables.py", set(STEPS) - {"read_gating", "report"}),
         ("terms.py", set(STEPS) - {"collect"}),
         ("demo/light.py", set()),

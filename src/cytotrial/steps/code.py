@@ -23,10 +23,11 @@ STEPS = {
     "count": "steps/count.py",
     "dataset": "steps/dataset.py",
     "report": "steps/report.py",
+    "review": "steps/review.py",
 }
 """Rule → the module of its step."""
 
-RESOURCES = {"report": PACKAGE.parents[1] / "resources" / "report"}
+RESOURCES = {rule: PACKAGE.parents[1] / "resources" / rule for rule in ("report", "review")}
 """Rule → folder of the page templates that it fills."""
 
 PLUMBING = {"steps/plan.py", "steps/layout.py", "steps/trial.py", "steps/code.py"}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+from cytotrial.files.overrides import write_overrides
 from cytotrial.files.whole import write_text
 
 EMBEDDED = Path("config/config.yaml")
@@ -25,6 +26,7 @@ def write_configuration(folder: Path) -> Path | None:
         return EMBEDDED
     config = folder / "config.yaml"
     write_text(config, configuration_for(embedded, folder))
+    write_overrides(folder / "overrides.tsv", ())
     return config
 
 
@@ -37,4 +39,5 @@ def configuration_for(embedded: str, folder: Path) -> str:
     'fcs_dir: mine/fcs\\nresults: mine/results\\n'
     """
     moved = embedded.replace("resources/demo/", f"{folder.as_posix()}/")
+    moved = moved.replace("config/overrides.tsv", f"{folder.as_posix()}/overrides.tsv")
     return re.sub(r"(?m)^results: .*$", f"results: {folder.as_posix()}/results", moved)

@@ -155,5 +155,9 @@ class Layout:
         return self.results / "compare.html"
 
     @property
+    def review(self) -> Path:
+        return self.results / "review.html"
+
+    @property
     def fingerprints(self) -> Path:
         return self.results / "check" / ".fingerprints.json"

@@ -17,6 +17,7 @@ from typing import Any
 from cytotrial.errors import ConfigError, all_problems
 from cytotrial.files.fingerprints import fingerprints, sha256_of
 from cytotrial.files.lock import REMEDY, Lock, read_lock
+from cytotrial.files.overrides import read_overrides
 from cytotrial.files.sheets.samples import one_stain_for_several
 from cytotrial.settings import Absolute, Percent, Settings, canonical, digest
 from cytotrial.steps.layout import Layout
@@ -293,6 +294,7 @@ class Plan:
                 "study": settings.study,
                 "counts": settings.counts.model_dump(),
             },
+            "review": [settings.review.model_dump(), settings.study, self._overrides_digest()],
         }
         return canonical(slices[rule])
 
@@ -302,6 +304,10 @@ class Plan:
         reference = self.trial.settings.panels[panel].reference
         learnt = [reference.file, sha256_of(Path(reference.file))] if reference else []
         return [gating, sha256_of(Path(gating)), populations_used(self.trial.settings, panel), *learnt]
+
+    def _overrides_digest(self) -> str:
+        """The content of the overrides file; empty if there is none."""
+        return "" if self.trial.settings.overrides is None else sha256_of(Path(self.trial.settings.overrides))
 
     def _matrix_file_digest(self, panel: str) -> str:
         """The content of the file a panel's matrix is read from; empty if it comes from elsewhere."""
@@ -314,6 +320,7 @@ class Plan:
         sheets: dict[str, Any] = {
             "score": [_row(tube) for tube in trial.tubes],
             "count": [_row(tube) for tube in trial.tubes],
+            "review": [[_row(tube) for tube in trial.tubes], [asdict(visit) for visit in trial.visits]],
             "dataset": [
                 [asdict(subject) for subject in trial.subjects],
                 [asdict(visit) for visit in trial.visits],
@@ -342,6 +349,7 @@ def make_plan(config: Path, *, with_references: bool = True) -> Plan:
         With every problem of the configuration and the sheets.
     """
     trial = load_trial(config, with_references=with_references)
+    _refuse_overrides(trial.settings)
     root = Path(trial.settings.fcs_dir)
     named = {root / tube.fcs for tube in trial.tubes if tube.fcs and tube.status == "DONE"}
     inside = sorted(path for path in named if path.resolve().is_relative_to(root.resolve()))
@@ -349,6 +357,16 @@ def make_plan(config: Path, *, with_references: bool = True) -> Plan:
     if problems := list(plan.changed_since_locked()):
         raise ConfigError(all_problems(str(trial.settings.locked), problems), hint=REMEDY)
     return plan
+
+
+def _refuse_overrides(settings: Settings) -> None:
+    """Gates placed by hand are checked but not applied yet: a run that left them out would be wrong."""
+    if settings.overrides is not None and read_overrides(Path(settings.overrides)):
+        raise ConfigError(
+            f"overrides: '{settings.overrides}' holds gates placed by hand, which are not applied by this "
+            "version.",
+            hint="Write them into the panel's gating template, or remove the key.",
+        )
 
 
 def populations_used(settings: Settings, panel: str) -> list[str]:

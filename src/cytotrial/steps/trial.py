@@ -14,6 +14,7 @@ from typing import Any, TypeVar
 from pydantic import ValidationError
 
 from cytotrial.errors import ConfigError, all_problems
+from cytotrial.files.overrides import read_overrides
 from cytotrial.files.sheets import (
     BloodCount,
     ClinicalValue,
@@ -98,6 +99,8 @@ def load_trial(config: Path, *, with_references: bool = True) -> Trial:
         blocks += [all_problems(str(config), problems)] if problems else []
     if read and paths:
         blocks += _sheet_blocks(paths, read, settings)
+    if settings:
+        blocks += _overrides_block(settings)
     if blocks or settings is None or read is None:
         raise ConfigError("\n".join(blocks))
     return Trial(
@@ -112,6 +115,17 @@ def load_trial(config: Path, *, with_references: bool = True) -> Trial:
         extra=read.samples.extra,
         warnings=tuple(doubts(settings, read)),
     )
+
+
+def _overrides_block(settings: Settings) -> list[str]:
+    """What is wrong with the overrides file; that it is not there the configuration's own block says."""
+    if settings.overrides is None or not Path(settings.overrides).is_file():
+        return []
+    try:
+        read_overrides(Path(settings.overrides))
+    except ConfigError as error:
+        return [str(error)]
+    return []
 
 
 def _sheet_paths(plain: Mapping[str, Any]) -> Sheets | None:
