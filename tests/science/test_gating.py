@@ -3,13 +3,21 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
 
 from cytotrial.science.batches import Batch
 from cytotrial.science.gates import TubeEvents
-from cytotrial.science.gating import StainedTube, count_populations, gate_control, gate_tube
+from cytotrial.science.gating import (
+    GatedTube,
+    StainedTube,
+    count_populations,
+    gate_control,
+    gate_tube,
+    with_gates_by_hand,
+)
 from cytotrial.terms import (
     BooleanGate,
     Dimension,
@@ -17,7 +25,6 @@ from cytotrial.terms import (
     Find,
     GatingStrategy,
     Instead,
-    PlacedGate,
     Population,
     RectangleGate,
 )
@@ -254,14 +261,33 @@ def test_without_a_word_from_the_batch_the_second_pass_is_the_first():
     assert all(first is second for first, second in zip(alone.placed, again.placed, strict=True))
 
 
-def test_a_gate_placed_by_hand_comes_before_every_other_and_an_excluded_population_has_its_reason():
-    stained = tube("t", np.array([200.0, 200, 0]), np.array([50.0, 0, 0]))
+# Gates placed by hand
+
+
+def gated_by_hand(**by_hand: Any) -> GatedTube:
+    stained = tube("t", np.array([200.0, 200, 0]), np.array([50.0, 0, 50]))
     child = Population("Th17", "CD4+", gate=RectangleGate((IL17,), (10.0,), (None,)))
-    by_hand = PlacedGate("CD4+", "root", RectangleGate((Dimension("FITC-A"),), (-1.0,), (None,)), "override")
-    moved = gate_tube(strategy(CD4_POSITIVE, child), stained, controls={}, by_hand={"CD4+": by_hand})
-    assert (moved.events_of("CD4+"), moved.placed[0].origin) == (3, "override")
-    out = gate_tube(strategy(CD4_POSITIVE, child), stained, controls={}, excluded={"CD4+": "poor staining"})
-    assert out.missing == {"CD4+": "poor staining", "Th17": "poor staining"}
+    both = Population("both", "root", gate=BooleanGate("and", (("CD4+", False), ("Th17", False))))
+    automatic = gate_tube(strategy(CD4_POSITIVE, child, both), stained, controls={})
+    return with_gates_by_hand(automatic, **{"gates": {}, "excluded": {}, **by_hand})
+
+
+def test_a_gate_placed_by_hand_replaces_its_own_and_what_rests_on_it_has_other_events():
+    moved = gated_by_hand(gates={"CD4+": RectangleGate((Dimension("FITC-A"),), (-1.0,), (None,))})
+    assert [moved.events_of(name) for name in ("CD4+", "Th17", "both")] == [3, 2, 2]
+    assert (moved.placed[0].origin, moved.placed[0].flags) == ("override", ("OVERRIDE",))
+    assert (moved.placed[1].origin, moved.placed[1].flags) == ("template", ())
+
+
+def test_what_a_person_took_out_is_missing_with_the_reason_and_so_is_all_that_rests_on_it():
+    out = gated_by_hand(excluded={"Th17": "poor staining"})
+    assert out.missing == {"Th17": "poor staining", "both": "poor staining"}
+    assert out.events_of("CD4+") == 2
+
+
+def test_an_override_that_no_longer_stands_is_flagged_and_moves_nothing():
+    stale = gated_by_hand(stale=["CD4+"])
+    assert (stale.events_of("CD4+"), stale.placed[0].flags) == (2, ("STALE_OVERRIDE",))
 
 
 def controlled() -> GatingStrategy:

@@ -90,6 +90,7 @@ rule gate:
         LAYOUT.log("gate/{panel}.{unit}"),
     params:
         settings=lambda w: PLAN.settings_of("gate", panel=w.panel),
+        by_hand=lambda w: PLAN.overrides_of(w.panel, w.unit),
         tubes=lambda w: PLAN.content_of(gated(w)),
         code=code_of("gate"),
     shell:

@@ -7,7 +7,7 @@ the marker it lacks.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from cytotrial.errors import GateError
@@ -28,6 +28,7 @@ from cytotrial.science.stained import Around, ControlKey, GatedTube, StainedTube
 from cytotrial.terms import (
     ROOT,
     BoolArray,
+    Gate,
     GatingStrategy,
     PlacedGate,
     Population,
@@ -46,10 +47,12 @@ __all__ = [
     "gate_tube",
     "on_channel",
     "on_channels",
+    "with_gates_by_hand",
     "without_second",
 ]
 
 NOT_FROM_SAMPLE = "GATE_NOT_FROM_SAMPLE"
+BY_HAND, STALE = "OVERRIDE", "STALE_OVERRIDE"
 
 
 def gate_tube(
@@ -60,8 +63,6 @@ def gate_tube(
     borrowed: Mapping[str, PlacedGate] | None = None,
     batches: Mapping[str, Batch] | None = None,
     known: Mapping[str, PlacedGate] | None = None,
-    by_hand: Mapping[str, PlacedGate] | None = None,
-    excluded: Mapping[str, str] | None = None,
 ) -> GatedTube:
     """Place and apply every gate of a strategy on one tube.
 
@@ -80,8 +81,6 @@ def gate_tube(
     known : mapping of population to placed gate, optional
         The gates of a first pass over this very tube, without `batches`: a gate whose finder does not look
         at the batch, and above which nothing moved, is taken from here and not found again.
-    by_hand, excluded : mapping of population to placed gate, and to a reason, optional
-        Gates that a person placed on this tube, and populations that a person took out of it.
 
     Returns
     -------
@@ -92,8 +91,6 @@ def gate_tube(
         borrowed=borrowed,
         batches=batches or {},
         known=known or {},
-        by_hand=by_hand or {},
-        excluded=excluded or {},
         calibrated=bool(strategy.reference),
     )
     return _gate(strategy.populations, tube, around)
@@ -106,6 +103,42 @@ def gate_control(strategy: GatingStrategy, tube: StainedTube, *, paired: str = "
     ]
     around = Around(calibrated=bool(strategy.reference))
     return replace(_gate(free, tube, around), paired=paired)
+
+
+def with_gates_by_hand(
+    gated: GatedTube, gates: Mapping[str, Gate], excluded: Mapping[str, str], *, stale: Collection[str] = ()
+) -> GatedTube:
+    """The tube with some gates placed by a person; all others stay where they are, and events change.
+
+    Parameters
+    ----------
+    gates : mapping of population to gate
+    excluded : mapping of population to the reason why it is not used; what rests on it is not used either
+    stale : collection of population
+        Where a gate by hand was made for what is no more so, and is not applied: flagged.
+    """
+    so_far = _Progress({ROOT: gated.masks[ROOT]}, missing=dict(gated.missing))
+    for placed in gated.placed:
+        name = placed.population
+        lost = [
+            so_far.missing[other]
+            for other in (placed.parent, *operands(placed.gate))
+            if other in so_far.missing
+        ]
+        if name in excluded or lost:
+            so_far.missing[name] = excluded[name] if name in excluded else lost[0]
+            continue
+        gate = _by_hand(placed, gates.get(name), stale=name in stale)
+        mask = so_far.masks[gate.parent] & inside(gate.gate, gated.tube, so_far.masks)
+        so_far.masks[name] = mask
+        so_far.placed.append(gate)
+    return replace(gated, placed=tuple(so_far.placed), masks=so_far.masks, missing=so_far.missing)
+
+
+def _by_hand(placed: PlacedGate, gate: Gate | None, *, stale: bool) -> PlacedGate:
+    if gate is not None:
+        return replace(placed, gate=gate, origin="override", flags=(*placed.flags, BY_HAND))
+    return replace(placed, flags=(*placed.flags, STALE)) if stale else placed
 
 
 def without_second(strategy: GatingStrategy) -> GatingStrategy:
@@ -157,10 +190,6 @@ def _place(population: Population, tube: StainedTube, so_far: _Progress, around:
             raise _LeftOutError(so_far.left_out[needed])
         if needed not in so_far.masks:
             raise GateError(so_far.missing.get(needed, f"population {needed} was not gated."))
-    if population.name in around.excluded:
-        raise GateError(around.excluded[population.name])
-    if population.name in around.by_hand:
-        return around.by_hand[population.name]
     if population.from_sample and population.name in (around.borrowed or {}):
         assert around.borrowed is not None
         return around.borrowed[population.name]

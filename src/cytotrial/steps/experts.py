@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Collection, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from cytotrial.errors import ConfigError, CytotrialError, TemplateError, all_problems
 from cytotrial.files.fingerprints import sha256_of
+from cytotrial.files.overrides import read_overrides, unblinded
+from cytotrial.files.strategy import gate_from_json
 from cytotrial.settings import Expert
 from cytotrial.steps.strategies import read_gating, strategy_of
-from cytotrial.terms import GatingStrategy, Tube
+from cytotrial.terms import GatingStrategy, Population, Tube
 
 
 @dataclass(frozen=True, eq=False)
@@ -29,14 +31,14 @@ class GatedByExpert:
 
 
 def gated_by_experts(
-    experts: Collection[Expert], tubes: Collection[Tube], populations: Collection[str]
+    experts: Collection[Expert], tubes: Collection[Tube], template: GatingStrategy, *, study: str
 ) -> tuple[GatedByExpert, ...]:
     """Every tube that some source gates, sorted by sample_id; the first source that has a tube is taken.
 
     Parameters
     ----------
     tubes : the sample tubes of the panel
-    populations : of the template
+    study : name of the study, by which overrides of a blinded page find their tubes
 
     Raises
     ------
@@ -46,7 +48,7 @@ def gated_by_experts(
     found: dict[str, GatedByExpert] = {}
     problems: list[str] = []
     for expert in experts:
-        for gated in _of_source(expert, tubes, populations, problems):
+        for gated in _of_source(expert, tubes, template, study, problems):
             found.setdefault(gated.tube.sample_id, gated)
     if problems:
         raise ConfigError(all_problems("reference", problems, outcome="nothing was learnt"))
@@ -54,17 +56,24 @@ def gated_by_experts(
 
 
 def _of_source(
-    expert: Expert, tubes: Collection[Tube], populations: Collection[str], problems: list[str]
+    expert: Expert,
+    tubes: Collection[Tube],
+    template: GatingStrategy,
+    study: str,
+    problems: list[str],
 ) -> Iterator[GatedByExpert]:
     wanted = [tube for tube in tubes if not expert.tubes or tube.sample_id in expert.tubes]
     unknown = sorted(set(expert.tubes) - {tube.sample_id for tube in tubes})
     if unknown:
         problems.append(f"{expert.source}: no sample tube of the panel is named {', '.join(unknown)}")
     n_gated = 0
-    for tube, strategy in _strategies(expert, wanted, problems):
-        names = _names(strategy, expert, populations, problems)
+    populations = [population.name for population in template.populations]
+    for tube, strategy in () if _approved(expert) else _strategies(expert, wanted, problems):
         n_gated += 1
-        yield GatedByExpert(tube, expert, strategy, names)
+        yield GatedByExpert(tube, expert, strategy, _names(strategy, expert, populations, problems))
+    for tube, strategy, names in _of_overrides(expert, wanted, template, study) if _approved(expert) else ():
+        n_gated += 1
+        yield GatedByExpert(tube, expert, strategy, {name: name for name in names})
     if not n_gated and not problems:
         problems.append(f"{expert.source}: gates no sample tube of the panel")
 
@@ -100,6 +109,27 @@ def _of_folder(
                 problems.append(str(error))
         elif tube.sample_id in expert.tubes:
             problems.append(f"{expert.source}: there is no file {tube.sample_id}.xml")
+
+
+def _approved(expert: Expert) -> bool:
+    """Whether the source is an overrides file: gates that were approved or moved on the review page."""
+    return Path(expert.source).suffix.lower() == ".tsv"
+
+
+def _of_overrides(
+    expert: Expert, tubes: Collection[Tube], template: GatingStrategy, study: str
+) -> Iterator[tuple[Tube, GatingStrategy, list[str]]]:
+    """The template with the gates that a person approved or placed on each tube; of each the last word."""
+    rows = unblinded(read_overrides(Path(expert.source)), [tube.sample_id for tube in tubes], study=study)
+    for tube in tubes:
+        last = {row.population: row for row in rows.get(tube.sample_id, ()) if row.action != "exclude"}
+        gates = {name: gate_from_json(row.new_gate or row.old_gate) for name, row in last.items()}
+        if gates:
+            populations = tuple(
+                Population(entry.name, entry.parent, gate=gates[entry.name]) if entry.name in gates else entry
+                for entry in template.populations
+            )
+            yield tube, replace(template, populations=populations), sorted(gates)
 
 
 def _names(

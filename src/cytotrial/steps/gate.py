@@ -18,6 +18,7 @@ from cytotrial.steps.bench import Bench, Checked, LoadedTube, checked_rows, usab
 from cytotrial.steps.controls import ControlBench
 from cytotrial.steps.gates_table import gate_row
 from cytotrial.steps.layout import GATES, POPULATIONS, QUALITY
+from cytotrial.steps.overriding import by_hand
 from cytotrial.steps.pairing import key_of
 from cytotrial.steps.pictures import pictures_of, write_pictures
 from cytotrial.steps.place import read_placed
@@ -180,7 +181,7 @@ def _load_and_gate(
         batches=work.first.batches.get(tube.batch, {}),
         known=work.first.placed.get(tube.sample_id, {}),
     )
-    return loaded, gated
+    return loaded, by_hand(work.bench.plan, loaded, gated)
 
 
 def _outcome(loaded: LoadedTube, gated: GatedTube, batches: Mapping[str, Batch]) -> _Outcome:

@@ -79,8 +79,7 @@ def learn_reference(config: Path, *, panel: str) -> str:
         own = _in_folder(plan, folder)
         strategy = compile_template(Path(own.trial.settings.panels[panel].gating))
         tubes = [tube for tube in own.trial.tubes if tube.panel == panel and tube.role is Role.SAMPLE]
-        names = [population.name for population in strategy.populations]
-        gated = gated_by_experts(section.experts, tubes, names)
+        gated = gated_by_experts(section.experts, tubes, strategy, study=own.trial.settings.study)
         school = _school(own, panel, strategy, [entry.tube for entry in gated])
         reference, words = _learnt(school, gated, section, panel, own)
     write_reference(Path(section.file), reference)
@@ -191,7 +190,9 @@ def _pupil(school: _School, entry: GatedByExpert) -> tuple[Pupil, list[tuple[Pop
     if not usable(checked):
         raise CytotrialError(f"{checked['status']} {checked['code']}")
     by_expert = gate_tube(
-        entry.strategy, school.bench.load(entry.tube, checked, entry.strategy).stained, controls={}
+        entry.strategy,
+        school.bench.load(entry.tube, checked, entry.strategy).stained,
+        controls=school.controls.of(entry.tube),
     )
     own = {name: by_expert.masks[theirs] for name, theirs in entry.names.items() if theirs in by_expert.masks}
     stained = school.bench.load(entry.tube, checked, school.strategy).stained

@@ -17,7 +17,7 @@ from typing import Any
 from cytotrial.errors import ConfigError, all_problems
 from cytotrial.files.fingerprints import fingerprints, sha256_of
 from cytotrial.files.lock import REMEDY, Lock, read_lock
-from cytotrial.files.overrides import read_overrides
+from cytotrial.files.overrides import Override, read_overrides, unblinded
 from cytotrial.files.sheets.samples import one_stain_for_several
 from cytotrial.settings import Absolute, Percent, Settings, canonical, digest
 from cytotrial.steps.layout import Layout
@@ -140,6 +140,22 @@ class Plan:
                 marker = "" if tube.role in ANY_MARKER else tube.control_for
                 controls.setdefault((tube.panel, tube.role.value, marker), []).append(tube)
         return controls
+
+    # Gates placed by hand
+
+    @cached_property
+    def overrides(self) -> Mapping[str, list[Override]]:
+        """sample_id → its rows of the overrides file, in the file's order."""
+        settings = self.trial.settings
+        if settings.overrides is None:
+            return {}
+        names = [tube.sample_id for tube in self.trial.tubes]
+        return unblinded(read_overrides(Path(settings.overrides)), names, study=settings.study)
+
+    def overrides_of(self, panel: str, unit: str) -> str:
+        """Digest of the overrides of a unit's tubes: others do not concern it."""
+        rows = [self.overrides.get(tube.sample_id, []) for tube in self.tubes_to_gate(panel, unit)]
+        return digest([[row.line for row in of_tube] for of_tube in rows])
 
     # A gating that was locked
 
@@ -349,24 +365,23 @@ def make_plan(config: Path, *, with_references: bool = True) -> Plan:
         With every problem of the configuration and the sheets.
     """
     trial = load_trial(config, with_references=with_references)
-    _refuse_overrides(trial.settings)
     root = Path(trial.settings.fcs_dir)
     named = {root / tube.fcs for tube in trial.tubes if tube.fcs and tube.status == "DONE"}
     inside = sorted(path for path in named if path.resolve().is_relative_to(root.resolve()))
     plan = Plan(trial, fingerprints(inside, cache=Layout(Path(trial.settings.results)).fingerprints))
     if problems := list(plan.changed_since_locked()):
         raise ConfigError(all_problems(str(trial.settings.locked), problems), hint=REMEDY)
+    if problems := list(_unknown_tubes(plan)):
+        raise ConfigError(all_problems(str(trial.settings.overrides), problems))
     return plan
 
 
-def _refuse_overrides(settings: Settings) -> None:
-    """Gates placed by hand are checked but not applied yet: a run that left them out would be wrong."""
-    if settings.overrides is not None and read_overrides(Path(settings.overrides)):
-        raise ConfigError(
-            f"overrides: '{settings.overrides}' holds gates placed by hand, which are not applied by this "
-            "version.",
-            hint="Write them into the panel's gating template, or remove the key.",
-        )
+def _unknown_tubes(plan: Plan) -> Iterator[str]:
+    """Overrides of tubes that the sheet does not have: they would be left out unseen."""
+    known = {tube.sample_id for tube in plan.trial.tubes}
+    for name, rows in sorted(plan.overrides.items()):
+        if name not in known:
+            yield f"{rows[0].override_id}: '{name}' is not a tube of the sample sheet"
 
 
 def populations_used(settings: Settings, panel: str) -> list[str]:

@@ -1,0 +1,187 @@
+"""Gates placed by hand reach the tables, change nothing else, and are not applied where they do not stand."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from cytotrial.demo import write_demo
+from cytotrial.errors import ConfigError
+from cytotrial.files.overrides import (
+    HEADER,
+    Override,
+    basis_digest,
+    digest_of_text,
+    entry_digests,
+    upstream_of,
+    write_overrides,
+)
+from cytotrial.files.reference import read_reference
+from cytotrial.files.strategy import read_strategies
+from cytotrial.files.tables import read_table
+from cytotrial.steps.check import check_unit
+from cytotrial.steps.compensate import compensate_batch
+from cytotrial.steps.gate import gate_unit
+from cytotrial.steps.gates_table import gate_of_row
+from cytotrial.steps.learn import learn_reference
+from cytotrial.steps.plan import Plan, make_plan
+from cytotrial.steps.strategies import compile_gating
+
+CONFIG, FILE = Path("config/config.yaml"), Path("config/overrides.tsv")
+UNIT = "subject.S001"
+Rows = list[dict[str, str]]
+
+
+@pytest.fixture(scope="module")
+def trial(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("overriding")
+    write_demo(folder / "resources" / "demo", subjects=1, events=4000, seed=5)
+    return folder
+
+
+@pytest.fixture
+def here(trial: Path, repository: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The trial, every tube of it gated by itself and by the templates' own constants."""
+    monkeypatch.chdir(trial)
+    for name in ("config", "results"):
+        shutil.rmtree(trial / name, ignore_errors=True)
+    shutil.copytree(repository / "config", trial / "config")
+    text = CONFIG.read_text(encoding="utf-8")
+    for panel in ("count", "treg", "th17"):
+        reference = f"    reference:\n      file: config/gating/{panel}.reference.json\n"
+        text = text.replace(reference, "    batch_reference: false\n")
+    CONFIG.write_text(
+        text.replace("results: results\n", f"results: results\noverrides: {FILE}\n"), encoding="utf-8"
+    )
+    write_overrides(FILE, ())
+    return trial
+
+
+def gated() -> tuple[Plan, Rows, dict[tuple[str, str], dict[str, str]]]:
+    """Plan, gates and populations of one subject's Treg tubes."""
+    plan = make_plan(CONFIG)
+    if not plan.layout.strategy("treg").exists():
+        for tube in plan.tubes_to_gate("treg", UNIT):
+            check_unit(plan, f"batch.{tube.batch}")
+        check_unit(plan, UNIT)
+        for batch in sorted({tube.batch for tube in plan.tubes_to_gate("treg", UNIT)}):
+            compensate_batch(plan, panel="treg", batch=batch)
+        compile_gating(CONFIG, panel="treg")
+    gate_unit(plan, panel="treg", unit=UNIT)
+    populations = read_table(plan.layout.unit_populations("treg", UNIT))
+    rows = {(row["sample_id"], row["population"]): row for row in populations}
+    return plan, read_table(plan.layout.unit_gates("treg", UNIT)), rows
+
+
+def override(
+    plan: Plan, gates: Rows, population: str, *, action: str = "move", new_gate: str = ""
+) -> Override:
+    """A row about the first tube's gate of a population, as the review page would make it."""
+    row = next(row for row in gates if row["population"] == population)
+    name = row["sample_id"]
+    placed = {entry["population"]: gate_of_row(entry) for entry in gates if entry["sample_id"] == name}
+    texts = {entry["population"]: entry["gate"] for entry in gates if entry["sample_id"] == name}
+    (strategy,) = read_strategies(plan.layout.strategy("treg")).values()
+    tube = next(tube for tube in plan.trial.tubes if tube.sample_id == name)
+    digest = basis_digest(
+        population,
+        row["gate"],
+        fcs_sha256=plan.sha256_of(tube),
+        entries=entry_digests(strategy),
+        above={above: texts[above] for above in upstream_of(population, placed)},
+    )
+    return Override(
+        "R1", "2026-01-01T00:00:00Z", "Ada", "", "", name, population, action, row["gate"], new_gate, digest,
+        digest_of_text(new_gate) if new_gate else "", "TOO_LOW", "cuts the negatives", "N", "treg:1.0.0",
+        digest_of_text(HEADER),
+    )  # fmt: skip
+
+
+def higher(gates: Rows, population: str, by: float = 0.1) -> str:
+    """The first tube's threshold of a population, moved up."""
+    plain = json.loads(next(row["gate"] for row in gates if row["population"] == population))
+    plain["low"] = [plain["low"][0] + by]
+    return json.dumps(plain, sort_keys=True, separators=(",", ":"))
+
+
+def test_a_gate_placed_by_hand_is_in_the_tables_and_no_other_tube_changes(here: Path):
+    plan, gates, before = gated()
+    row = override(plan, gates, "FOXP3+", new_gate=higher(gates, "FOXP3+"))
+    write_overrides(FILE, [row])
+    _, after_gates, after = gated()
+    moved = next(
+        entry
+        for entry in after_gates
+        if (entry["sample_id"], entry["population"]) == (row.sample_id, "FOXP3+")
+    )
+    assert (moved["origin"], moved["gate"]) == ("override", row.new_gate)
+    treg = row.sample_id, "Treg"
+    assert int(after[treg]["events"]) < int(before[treg]["events"])
+    assert "OVERRIDE:FOXP3+" in after[treg]["flags"].split(";")
+    others = [key for key in before if key[0] != row.sample_id]
+    assert others
+    assert all(after[key] == before[key] for key in others)
+
+
+def test_an_excluded_population_is_missing_with_the_persons_reason(here: Path):
+    plan, gates, _ = gated()
+    row = override(plan, gates, "CD25+", action="exclude")
+    write_overrides(FILE, [row])
+    _, _, after = gated()
+    assert (after[row.sample_id, "Treg"]["status"], after[row.sample_id, "Treg"]["events"]) == ("FAIL", "")
+    assert "excluded by hand: TOO_LOW, cuts the negatives (R1)" in after[row.sample_id, "Treg"]["reason"]
+
+
+def test_an_override_of_a_gate_that_has_moved_since_is_flagged_and_not_applied(here: Path):
+    plan, gates, before = gated()
+    stale = replace(override(plan, gates, "FOXP3+", new_gate=higher(gates, "FOXP3+")), old_sha="0" * 64)
+    write_overrides(FILE, [stale])
+    _, _, after = gated()
+    key = stale.sample_id, "FOXP3+"
+    assert after[key]["events"] == before[key]["events"]
+    assert "STALE_OVERRIDE:FOXP3+" in after[key]["flags"]
+
+
+def test_only_the_units_of_tubes_with_overrides_depend_on_the_file(here: Path):
+    plan, gates, _ = gated()
+    units = ("subject.S001", "subject.S900")
+    before = [plan.overrides_of("treg", unit) for unit in units]
+    write_overrides(FILE, [override(plan, gates, "FOXP3+", action="accept")])
+    after = [make_plan(CONFIG).overrides_of("treg", unit) for unit in units]
+    assert [then != now for then, now in zip(before, after, strict=True)] == [True, False]
+
+
+def test_an_override_of_a_tube_that_the_sheet_does_not_have_is_refused(here: Path):
+    plan, gates, _ = gated()
+    write_overrides(FILE, [replace(override(plan, gates, "FOXP3+", action="accept"), sample_id="T0")])
+    with pytest.raises(ConfigError, match="R1: 'T0' is not a tube of the sample sheet"):
+        make_plan(CONFIG)
+
+
+def test_approved_gates_teach_a_reference(here: Path):
+    # One tube whose FOXP3+ gate was moved up: the fraction that is learnt is that of the moved cut.
+    plan, gates, _ = gated()
+    learnt = []
+    for by in (0.0, 0.05):
+        write_overrides(FILE, [override(plan, gates, "FOXP3+", new_gate=higher(gates, "FOXP3+", by))])
+        section = (
+            "    batch_reference: false\n    reference:\n"
+            "      file: config/gating/mine.json\n      experts:\n"
+            f'        - {{source: {FILE}, expert: Ada, gated_on: "2026-01-01"}}\n'
+        )
+        text = CONFIG.read_text(encoding="utf-8")
+        gating = "    gating: config/gating/treg.yaml\n"
+        CONFIG.write_text(
+            text.replace(f"{gating}    batch_reference: false\n", gating + section), encoding="utf-8"
+        )
+        learn_reference(CONFIG, panel="treg")
+        reference = read_reference(Path("config/gating/mine.json"))
+        constants = reference.populations["FOXP3+"].constants
+        assert constants is not None
+        learnt.append(constants["fraction"])
+        assert len(reference.tubes) == 1
+    assert learnt[1] > learnt[0] + 0.1
