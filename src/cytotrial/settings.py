@@ -180,6 +180,74 @@ class Quality(Model):
     min_events: int = Field(1000, ge=0, description="A tube with fewer events is flagged.")
 
 
+MarkerString = Annotated[
+    str,
+    Field(
+        max_length=200,
+        pattern=r"^([A-Z][A-Z0-9]*(\+|-|lo|mid|hi))+(/([A-Z][A-Z0-9]*(\+|-|lo|mid|hi))+)?$",
+        description="Markers in capitals without hyphens, each with its level, such as CD4+CD127lo.",
+    ),
+]
+
+
+class CellTests(Model):
+    """How the cells of one parameter are described in the trial dataset."""
+
+    markers: MarkerString | None = Field(
+        None,
+        description="CPMRKSTR: each marker of the gating with its level (+, -, lo, mid, hi), without "
+        "separators; of a percentage, a slash and the denominator's. Empty: the usual markers, if the "
+        "panel has them all.",
+    )
+    test_code: Annotated[str, Field(pattern=r"^[A-Z][A-Z0-9]{0,7}$")] | None = Field(
+        None, description="CPTESTCD, if not the usual one: a controlled term, or one of your own with its name."
+    )
+    test_name: Annotated[str, Field(min_length=1, max_length=40)] | None = Field(
+        None, description="CPTEST of a code of your own; a controlled code brings its name."
+    )
+    sublineage: MarkerString | None = Field(None, description="CPSBMRKS, with a test name that ends in Sub.")
+    cell_state: Text | None = Field(None, description="CPCELSTA, a controlled term such as ACTIVATED.")
+    state_markers: MarkerString | None = Field(
+        None, description="CPCSMRKS: the markers of the cell state; needed with it, and only with it."
+    )
+    stimulated: bool | None = Field(
+        None,
+        description="Whether the tube was stimulated. Empty: if background is subtracted from its percentage.",
+    )
+    agents: list[Text] = Field(
+        default_factory=list, max_length=10, description="CPCNDAGT: what it was stimulated with."
+    )
+
+
+class Cdisc(Model):
+    """How the trial dataset is written in CDISC form (SDTM, ADaM)."""
+
+    country: Annotated[str, Field(pattern=r"^[A-Z]{3}$")] | None = Field(
+        None, description="DM.COUNTRY, three letters (ISO 3166-1 alpha-3)."
+    )
+    treatment: Text | None = Field(
+        None, description="The study drug, as in the exposure sheet. Empty: the sheet's only drug."
+    )
+    laboratory: Text | None = Field(None, description="CPNAM: the laboratory that measured.")
+    results_origin: Literal["lab", "sponsor"] = Field(
+        "lab", description="Who reports the results by its own procedure; the sponsor's carry CPDRVFL = Y."
+    )
+    specimen: Literal["BLOOD", "PERIPHERAL BLOOD MONONUCLEAR CELL"] = Field(
+        "BLOOD", description="CPSPEC: what was stained."
+    )
+    specimen_condition: Text | None = Field(
+        None, description="CPSPCCND, a controlled term such as FRESH or FROZEN."
+    )
+    blq: Literal["measured", "halflloq", "missing"] = Field(
+        "measured",
+        description="A value below the limit of quantitation in ADCP: as measured, half the limit's value "
+        "(DTYPE = HALFLLOQ), or missing. With the last two, CP states `<x` below the limit of detection.",
+    )
+    tests: dict[ParameterCode, CellTests] = Field(
+        default_factory=dict, description="How the cells of a parameter are described."
+    )
+
+
 class Report(Model):
     """What the report shows; changing it reruns the report only."""
 
@@ -215,6 +283,7 @@ class Settings(Model):
     counts: Counts = Field(default_factory=lambda: Counts.model_validate({}))
     parameters: dict[ParameterCode, Parameter] = Field(default_factory=dict)
     quality: Quality = Field(default_factory=lambda: Quality.model_validate({}))
+    cdisc: Cdisc = Field(default_factory=lambda: Cdisc.model_validate({}))
     report: Report = Field(default_factory=lambda: Report.model_validate({}))
     execution: Execution = Field(default_factory=lambda: Execution.model_validate({}))
     overrides: RelativePath | None = Field(

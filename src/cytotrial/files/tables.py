@@ -71,6 +71,17 @@ def _neutral(text: str) -> str:
     return f"'{clean}" if clean.startswith(_FORMULA) else clean
 
 
+def plain_text(cell: str) -> str:
+    """The text of a CSV cell as it was before it was neutralised.
+
+    Examples
+    --------
+    >>> plain_text("'=1+1"), plain_text("'tis")
+    ('=1+1', "'tis")
+    """
+    return cell[1:] if cell.startswith("'") and cell[1:].startswith(_FORMULA) else cell
+
+
 def read_table(path: Path) -> list[dict[str, str]]:
     """The rows of a CSV table written by `write_table`, all cells as text.
 
