@@ -21,6 +21,7 @@ rule all:
         LAYOUT.quality,
         LAYOUT.gates,
         LAYOUT.populations,
+        LAYOUT.candidates,
         LAYOUT.counts,
         LAYOUT.counts_parquet,
         LAYOUT.visit_wide,

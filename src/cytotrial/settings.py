@@ -149,6 +149,16 @@ class Ratio(Model):
 Parameter = Annotated[Absolute | Percent | CrossTube | Ratio, Field(discriminator="kind")]
 
 
+class Visits(Model):
+    """How draws become visits, beside the windows of the visit sheet."""
+
+    assume_day1_predose: bool = Field(
+        True,
+        description="Take a draw on the day of the first dose for one before it, where the sheets give no "
+        "time of day for one of them.",
+    )
+
+
 class Quality(Model):
     """Acquisition quality: which events are masked before gating, and when a tube is flagged."""
 
@@ -282,6 +292,7 @@ class Settings(Model):
     panels: dict[PanelName, Panel] = Field(min_length=1, max_length=50)
     counts: Counts = Field(default_factory=lambda: Counts.model_validate({}))
     parameters: dict[ParameterCode, Parameter] = Field(default_factory=dict)
+    visits: Visits = Field(default_factory=lambda: Visits.model_validate({}))
     quality: Quality = Field(default_factory=lambda: Quality.model_validate({}))
     cdisc: Cdisc = Field(default_factory=lambda: Cdisc.model_validate({}))
     report: Report = Field(default_factory=lambda: Report.model_validate({}))

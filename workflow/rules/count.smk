@@ -21,6 +21,7 @@ rule dataset:
     input:
         LAYOUT.specimens,
     output:
+        LAYOUT.candidates,
         LAYOUT.counts,
         LAYOUT.counts_parquet,
         LAYOUT.visit_wide,

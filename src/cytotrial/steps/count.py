@@ -16,7 +16,7 @@ from cytotrial.science.counting import (
     subtract_background,
 )
 from cytotrial.settings import Absolute, Counts, CrossTube, Parameter, ParameterCode, Percent, Ratio
-from cytotrial.steps.layout import COUNTS
+from cytotrial.steps.layout import INPUTS, SPECIMENS
 from cytotrial.steps.plan import Plan
 from cytotrial.steps.tubes import value_flags
 from cytotrial.terms import Count, Role, Status, Tube
@@ -26,8 +26,6 @@ UNITS = {
     "TREGPCD4": "%", "TH17PCD4": "%", "TH17TREG": "",
 }  # fmt: skip
 """10^6/L is the same number as cells/µL."""
-
-COLUMNS = tuple(name for name in COUNTS if name not in {"study", "study_day"})
 
 TubePopulations = Mapping[str, Mapping[str, str]]
 """Population → its row in populations.csv, for one tube."""
@@ -67,7 +65,7 @@ def count_specimens(plan: Plan) -> None:
         collected = next((tube.collected for tube in tubes if tube.collected), "")
         about = replace(tubes[0], collected=collected)
         rows += [_row(specimen, about, code, value) for code, value in sorted(values.items())]
-    write_table(plan.layout.specimens, COLUMNS, rows)
+    write_table(plan.layout.specimens, SPECIMENS, rows)
 
 
 def _draws(tubes: Iterable[Tube]) -> dict[str, tuple[Tube, ...]]:
@@ -287,7 +285,14 @@ def _limited(value: Value, parameter: Parameter, counts: Counts) -> Value:
 
 def _row(specimen: str, tube: Tube, code: str, value: Value) -> Row:
     count = value.count
+    inputs = count.inputs if count else {}
     return {
+        **{name: inputs.get(name) for name in INPUTS},
+        "systematic_cv_percent": count.systematic_cv_percent if count else None,
+        "lod_events": None,
+        "lloq_events": None,
+        "quantifiable": "",
+        "override": "Y" if any("OVERRIDE" in flag for flag in value.flags) else "",
         "subject": tube.subject,
         "visit": tube.visit,
         "specimen": specimen,

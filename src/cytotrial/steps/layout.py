@@ -25,6 +25,22 @@ COUNTS = {
     "method": "text", "status": "text", "flags": "text", "gating_version": "text", "sample_ids": "text",
 }  # fmt: skip
 
+INPUTS = (
+    "bead_events", "beads_per_tube", "blood_ul", "dilution", "volume_nl", "lymphocyte_events",
+    "cbc_lymphocytes_10e9_per_l", "cbc_cv_percent", "parent_value", "background_events",
+    "background_parent_events", "background_percent", "raw_percent",
+)  # fmt: skip
+"""What the formula of a value took besides its events: with them it can be worked out again."""
+
+SPECIMENS = (
+    *(name for name in COUNTS if name not in {"study", "study_day"}),
+    "systematic_cv_percent", *INPUTS, "lod_events", "lloq_events", "quantifiable", "override",
+)  # fmt: skip
+CANDIDATES = (
+    "study", "analysis_visit", "analysis_visit_num", "study_day", "target_day", "days_from_target",
+    "answers", "answers_qc_passed", "reason_not_chosen", "baseline", *SPECIMENS,
+)  # fmt: skip
+
 
 @dataclass(frozen=True)
 class Layout:
@@ -78,6 +94,10 @@ class Layout:
     @property
     def specimens(self) -> Path:
         return self.results / "counts" / "specimens.csv"
+
+    @property
+    def candidates(self) -> Path:
+        return self.results / "dataset" / "candidates.csv"
 
     @property
     def counts(self) -> Path:

@@ -184,7 +184,11 @@ class Plan:
                 "counts": settings.counts.model_dump(),
                 "parameters": {code: entry.model_dump() for code, entry in settings.parameters.items()},
             },
-            "dataset": {"study": settings.study},
+            "dataset": {
+                "study": settings.study,
+                "visits": settings.visits.model_dump(),
+                "parameters": sorted(settings.parameters),
+            },
             "report": {
                 "report": settings.report.model_dump(),
                 "study": settings.study,
