@@ -210,7 +210,8 @@ class CellTests(Model):
         "panel has them all.",
     )
     test_code: Annotated[str, Field(pattern=r"^[A-Z][A-Z0-9]{0,7}$")] | None = Field(
-        None, description="CPTESTCD, if not the usual one: a controlled term, or one of your own with its name."
+        None,
+        description="CPTESTCD, if not the usual one: a controlled term, or one of your own with its name.",
     )
     test_name: Annotated[str, Field(min_length=1, max_length=40)] | None = Field(
         None, description="CPTEST of a code of your own; a controlled code brings its name."
@@ -222,7 +223,7 @@ class CellTests(Model):
     )
     stimulated: bool | None = Field(
         None,
-        description="Whether the tube was stimulated. Empty: if background is subtracted from its percentage.",
+        description="Whether the tube was stimulated. Empty: if background is subtracted.",
     )
     agents: list[Text] = Field(
         default_factory=list, max_length=10, description="CPCNDAGT: what it was stimulated with."

@@ -104,6 +104,18 @@ def read_table(path: Path) -> list[dict[str, str]]:
     return [dict(zip(header, line, strict=True)) for line in lines[1:]]
 
 
+def lines_by_id(path: Path) -> dict[str, bytes]:
+    """First cell → its lines of a table as they stand in the file; the ids need no quotes.
+
+    These are the bytes that `grep '^T001,' table.csv` prints.
+    """
+    lines: dict[str, bytes] = {}
+    for line in path.read_bytes().splitlines(keepends=True)[1:]:
+        name = line.partition(b",")[0].decode()
+        lines[name] = lines.get(name, b"") + line
+    return lines
+
+
 def concatenate(path: Path, parts: Iterable[Path], *, columns: Sequence[str], sort_by: Sequence[str]) -> None:
     """One table of the rows of many, sorted by the text of some columns."""
     rows = [row for part in parts for row in read_table(part)]

@@ -1,17 +1,26 @@
-"""The study and its tests in CDISC terms: what configuration and sheets say, and the specification's defaults."""
+"""The study and its tests in CDISC terms: configuration and sheets, and the specification's defaults."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Mapping
 
+from cytotrial.dataset_terms import CodeList, ParameterTerms, Specification
 from cytotrial.files.cdisc.specification import read_specification
 from cytotrial.files.sheets.problems import suggestion
 from cytotrial.science.cdisc.model import CellTest, StudyTerms
-from cytotrial.settings import Absolute, CellTests, CrossTube, Parameter, ParameterCode, Percent, Ratio, Settings
+from cytotrial.settings import (
+    Absolute,
+    CellTests,
+    CrossTube,
+    Parameter,
+    ParameterCode,
+    Percent,
+    Ratio,
+    Settings,
+)
 from cytotrial.steps.count import UNITS
 from cytotrial.steps.trial import Trial
-from cytotrial.terms import CodeList, ParameterTerms, Specification
 
 TEST_CODES, TEST_NAMES = "C181173", "C181174"
 CELL_STATES, CONDITIONS = "C181172", "C78733"
@@ -137,7 +146,7 @@ def _test_problems(
         near = suggestion(own.test_code, list(controlled))
         yield f"{where}.test_code: '{own.test_code}' is no controlled term{near}; give test_name too"
     if own.test_name and (own.test_code is None or own.test_code in controlled):
-        yield f"{where}.test_name: a controlled test has its own name; give a test_code of your own, or remove it"
+        yield f"{where}.test_name: a controlled test has its own name; give your own test_code, or remove it"
     if bool(own.cell_state) != bool(own.state_markers):
         yield f"{where}: cell_state and state_markers are given together or not at all"
     name = own.test_name or controlled_name(own.test_code or terms.test_code, specification)

@@ -41,6 +41,13 @@ CANDIDATES = (
     "answers", "answers_qc_passed", "reason_not_chosen", "baseline", *SPECIMENS,
 )  # fmt: skip
 
+SDTM = ("dm", "lb", "cp", "suppcp")
+ADAM = ("adsl", "adcp")
+FORMS = ("xpt", "json", "csv", "parquet")
+"""The datasets in CDISC form, and the endings of the files that each of them has."""
+
+CHECKS = ("check", "rule", "status", "problems", "detail")
+
 
 @dataclass(frozen=True)
 class Layout:
@@ -110,6 +117,38 @@ class Layout:
     @property
     def visit_wide(self) -> Path:
         return self.results / "dataset" / "visit_wide.csv"
+
+    @property
+    def sdtm(self) -> Path:
+        return self.results / "dataset" / "sdtm"
+
+    @property
+    def adam(self) -> Path:
+        return self.results / "dataset" / "adam"
+
+    @property
+    def sdtm_files(self) -> list[Path]:
+        return [self.sdtm / f"{name}.{form}" for name in SDTM for form in FORMS]
+
+    @property
+    def adam_files(self) -> list[Path]:
+        return [self.adam / f"{name}.{form}" for name in ADAM for form in FORMS]
+
+    @property
+    def define_files(self) -> list[Path]:
+        return [self.sdtm / "define.xml", self.adam / "define.xml", self.dictionary]
+
+    @property
+    def dictionary(self) -> Path:
+        return self.results / "dataset" / "dictionary.html"
+
+    @property
+    def checks(self) -> Path:
+        return self.results / "dataset" / "checks.csv"
+
+    @property
+    def database(self) -> Path:
+        return self.results / "dataset" / "trial.duckdb"
 
     @property
     def report(self) -> Path:

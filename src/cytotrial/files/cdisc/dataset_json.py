@@ -13,8 +13,8 @@ from datetime import date, datetime
 from pathlib import Path
 from typing import Any
 
+from cytotrial.dataset_terms import DatasetSpec, Variable
 from cytotrial.files.whole import write_text
-from cytotrial.terms import DatasetSpec, Variable
 
 NO_CLOCK = "1970-01-01T00:00:00"
 """Stands where a format asks for the time of writing: the same data are the same bytes."""
@@ -89,7 +89,5 @@ def _value(value: Any, column: Mapping[str, Any]) -> Any:
     if column["dataType"] == "double":
         return float(value)
     if "targetDataType" in column:
-        return (
-            date.fromisoformat(value) if column["dataType"] == "date" else datetime.fromisoformat(value)
-        )
+        return date.fromisoformat(value) if column["dataType"] == "date" else datetime.fromisoformat(value)
     return value

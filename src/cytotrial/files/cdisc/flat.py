@@ -10,9 +10,9 @@ from datetime import date, datetime
 from pathlib import Path
 from typing import Any
 
+from cytotrial.dataset_terms import DatasetSpec
 from cytotrial.files.tables import plain_text, read_table, write_table
 from cytotrial.files.whole import write_bytes
-from cytotrial.terms import DatasetSpec
 
 
 def write_csv(path: Path, spec: DatasetSpec, rows: Sequence[Mapping[str, Any]]) -> None:
@@ -29,7 +29,8 @@ def read_csv(path: Path, spec: DatasetSpec) -> list[dict[str, Any]]:
     """The records of a CSV file in the types of the specification; variables as the file has them."""
     kinds = {variable.name: variable.kind for variable in spec.variables}
     return [
-        {name: _value(text, kinds.get(name, "text")) for name, text in row.items()} for row in read_table(path)
+        {name: _value(text, kinds.get(name, "text")) for name, text in row.items()}
+        for row in read_table(path)
     ]
 
 
@@ -62,9 +63,7 @@ def write_parquet(path: Path, spec: DatasetSpec, rows: Sequence[Mapping[str, Any
         pa.field(variable.name, types[variable.kind], metadata={"label": variable.label})
         for variable in spec.variables
     ]
-    arrays = [
-        pa.array([row[field.name] for row in rows], field.type, from_pandas=False) for field in fields
-    ]
+    arrays = [pa.array([row[field.name] for row in rows], field.type, from_pandas=False) for field in fields]
     sink = pa.BufferOutputStream()
     pq.write_table(pa.Table.from_arrays(arrays, schema=pa.schema(fields)), sink, compression="zstd")
     write_bytes(path, sink.getvalue().to_pybytes())

@@ -6,10 +6,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from cytotrial.dataset_terms import DatasetSpec
 from cytotrial.files.cdisc.dataset_json import read_dataset_json, write_dataset_json
 from cytotrial.files.cdisc.flat import read_csv, read_parquet, write_csv, write_parquet
 from cytotrial.files.cdisc.xpt import read_xpt, write_xpt
-from cytotrial.terms import DatasetSpec
 
 FORMS = ("xpt", "json", "csv", "parquet")
 """Ending of each form's file."""

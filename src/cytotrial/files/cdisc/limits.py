@@ -13,7 +13,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from cytotrial.terms import DatasetSpec
+from cytotrial.dataset_terms import DatasetSpec
 
 LONGEST_LABEL = 40
 LONGEST_TEXT = 200

@@ -7,8 +7,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import cast
 
-from cytotrial.files.tables import read_table
-from cytotrial.terms import (
+from cytotrial.dataset_terms import (
     CodeList,
     DatasetSpec,
     ParameterTerms,
@@ -17,6 +16,7 @@ from cytotrial.terms import (
     ValueKind,
     Variable,
 )
+from cytotrial.files.tables import read_table
 
 TABLES = Path(__file__).resolve().parents[4] / "resources" / "cdisc"
 """Folder of the specification: resources/cdisc of the checkout."""

@@ -15,10 +15,10 @@ from typing import Any
 import pandas as pd
 import pyreadstat
 
+from cytotrial.dataset_terms import DatasetSpec, Variable
 from cytotrial.errors import DatasetError, all_problems
 from cytotrial.files.cdisc.limits import transport_problems
 from cytotrial.files.whole import write_bytes
-from cytotrial.terms import DatasetSpec, Variable
 
 VERSION_5 = b"HEADER RECORD*******LIBRARY HEADER RECORD!!!!!!!"
 FORMATS = {"date": "DATE9.", "datetime": "DATETIME20."}
@@ -111,7 +111,7 @@ def read_xpt(path: Path, spec: DatasetSpec) -> list[dict[str, Any]]:
 def _value(value: Any, kind: str) -> Any:
     if isinstance(value, str):
         return value
-    if value is None or value != value:
+    if pd.isna(value):
         return "" if kind in {"text", "iso"} else None
     if kind == "date":
         return _EPOCH.date() + timedelta(days=int(value))

@@ -10,20 +10,18 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from cytotrial.dataset_terms import DatasetSpec, ParameterTerms
 from cytotrial.science.cdisc.model import Result, Row, StudyTerms, as_row
 from cytotrial.science.cdisc.recompute import value_of_events
 from cytotrial.science.cdisc.suppcp import quality_flag
 from cytotrial.science.cdisc.text import LONGEST, ascii_text
 from cytotrial.science.cdisc.timing import (
+    VisitTerms,
     as_date,
     as_datetime,
-    days_between,
-    is_before_dose,
-    last_of_each,
-    visits_of_draws,
 )
-from cytotrial.science.endpoints import study_day
-from cytotrial.terms import DatasetSpec, ParameterTerms, Visit
+from cytotrial.science.endpoints import days_between, study_day
+from cytotrial.terms import Visit
 
 RATIO = "RATIO"
 BELOW_LLOQ = "AVAL < LLOQ"
@@ -38,6 +36,7 @@ def adcp_rows(
     cp: Iterable[Mapping[str, Any]],
     parameters: Mapping[str, ParameterTerms],
     study: StudyTerms,
+    visits: Mapping[str, VisitTerms],
     spec: DatasetSpec,
 ) -> list[Row]:
     """One record per parameter of every draw that has a value.
@@ -45,14 +44,13 @@ def adcp_rows(
     Parameters
     ----------
     results : sequence of mapping
-        Rows of candidates.csv, whose `analysis_visit`, `answers` and `answers_qc_passed` say
-        which window a draw lies in and which record of it answers.
+        Rows of candidates.csv, whose `analysis_visit`, `answers`, `answers_qc_passed` and `baseline`
+        say which window a draw lies in, which record of it answers, and which one is the baseline.
     cp : iterable of mapping
         The records of CP, for traceability.
     """
     subjects = {row["USUBJID"]: row for row in adsl}
     sources = {row["CPSPID"]: row for row in cp}
-    visits = visits_of_draws(results, study.visits)
     windows = {visit.visit: visit for visit in study.visits}
     rows = []
     for result in results:
@@ -61,16 +59,18 @@ def adcp_rows(
         terms = parameters[result["parameter"]]
         subject = subjects[study.usubjid(result["subject"])]
         visit = visits[result["specimen"]]
+        value = _analysis_value(result, terms, study)
         rows.append(
             {
                 **{name: subject[name] for name in COPIED},
                 "TRTP": subject["TRT01P"],
                 "TRTA": subject["TRT01A"],
                 **_parameter(terms),
-                **_analysis_value(result, terms, study),
+                **value,
                 **_timing(result, study, windows.get(result["analysis_visit"])),
                 "VISIT": visit.name,
                 "VISITNUM": visit.number,
+                "ABLFL": result["baseline"] if value["AVAL"] is not None else "",
                 "ANL01FL": result["answers"],
                 "ANL02FL": result["answers_qc_passed"],
                 **_source(result, sources),
@@ -78,7 +78,7 @@ def adcp_rows(
                 "collected": result["collected"],
             }
         )
-    return _finished(rows, study, spec)
+    return _finished(rows, spec)
 
 
 def _parameter(terms: ParameterTerms) -> Row:
@@ -123,7 +123,7 @@ def _timing(result: Result, study: StudyTerms, window: Visit | None) -> Row:
         "AVISIT": window.visit,
         "AVISITN": window.visit_num,
         "AWTARGET": window.target_day,
-        "AWTDIFF": None if day is None else days_between(window.target_day, day),
+        "AWTDIFF": None if day is None else days_between(day, window.target_day),
         "AWLO": window.first_day,
         "AWHI": window.last_day,
         "AWU": "DAYS",
@@ -138,9 +138,7 @@ def range_in_words(window: Visit) -> str:
     if window.first_day is None:
         return f"up to {window.last_day}"
     return (
-        f"from {window.first_day}"
-        if window.last_day is None
-        else f"{window.first_day} to {window.last_day}"
+        f"from {window.first_day}" if window.last_day is None else f"{window.first_day} to {window.last_day}"
     )
 
 
@@ -175,40 +173,26 @@ def cut_reasons(flags: Sequence[str]) -> str:
     return text[: LONGEST - 4].rpartition(";")[0] + ";..."
 
 
-def _finished(rows: list[Row], study: StudyTerms, spec: DatasetSpec) -> list[Row]:
+def _finished(rows: list[Row], spec: DatasetSpec) -> list[Row]:
     """In order, with baseline, change from it, and a number within the subject."""
     rows.sort(key=lambda row: (row["USUBJID"], row["PARAMN"], row["collected"], row["SPECID"]))
-    last = _baseline_places(rows, study)
-    baselines = {(rows[place]["USUBJID"], rows[place]["PARAMCD"]): (place, rows[place]) for place in last}
+    baselines = {
+        (row["USUBJID"], row["PARAMCD"]): (place, row["AVAL"])
+        for place, row in enumerate(rows)
+        if row["ABLFL"] == "Y"
+    }
     seen: dict[str, int] = {}
     finished = []
     for place, row in enumerate(rows):
         seen[row["USUBJID"]] = seen.get(row["USUBJID"], 0) + 1
-        base_place, base = baselines.get((row["USUBJID"], row["PARAMCD"]), (None, None))
         values = {name: value for name, value in row.items() if name != "collected"}
         values["ASEQ"] = seen[row["USUBJID"]]
-        if base is not None and base_place is not None:
-            values |= {"BASE": base["AVAL"], "ABLFL": "Y" if place == base_place else ""}
-            after = place > base_place
-            values |= _change(row["AVAL"], base["AVAL"]) if after and row["AVAL"] is not None else {}
+        if (row["USUBJID"], row["PARAMCD"]) in baselines:
+            base_place, base = baselines[row["USUBJID"], row["PARAMCD"]]
+            values["BASE"] = base
+            values |= _change(row["AVAL"], base) if place > base_place and row["AVAL"] is not None else {}
         finished.append(as_row(spec, values))
     return finished
-
-
-def _baseline_places(rows: Sequence[Row], study: StudyTerms) -> set[int]:
-    """Places of the last record with a value before the first dose, of each subject and parameter."""
-    dosed = {study.usubjid(subject): dose for subject, dose in study.first_dose.items()}
-    return last_of_each(
-        rows,
-        group=lambda row: (row["USUBJID"], row["PARAMCD"]),
-        order=lambda row: row["collected"],
-        among=lambda row: (
-            row["AVAL"] is not None
-            and is_before_dose(
-                row["collected"], dosed[row["USUBJID"]], day1_before_dose=study.day1_before_dose
-            )
-        ),
-    )
 
 
 def _change(value: float, base: float) -> Row:

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
+from cytotrial.dataset_terms import DatasetSpec
 from cytotrial.science.cdisc.model import Row, as_row
 from cytotrial.science.cdisc.timing import as_date, as_datetime
-from cytotrial.terms import DatasetSpec
 
 COPIED = ("STUDYID", "USUBJID", "SUBJID", "SITEID", "AGE", "AGEU", "SEX", "RACE", "ARM")
 

@@ -11,12 +11,13 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+from cytotrial.dataset_terms import DatasetSpec
 from cytotrial.science.cdisc.model import CellTest, Result, Row, StudyTerms, TubeTrace, as_row
 from cytotrial.science.cdisc.recompute import value_of_events
 from cytotrial.science.cdisc.text import LONGEST, ascii_text, number_text
-from cytotrial.science.cdisc.timing import VisitTerms, is_before_dose, last_of_each, visits_of_draws
+from cytotrial.science.cdisc.timing import VisitTerms, is_before_dose, last_of_each
 from cytotrial.science.endpoints import study_day
-from cytotrial.terms import DatasetSpec, Status
+from cytotrial.terms import Status
 
 NOT_DETECTED = "NOT DETECTED"
 WITH_AGENT, WITHOUT_AGENT = "WITH STIMULATING AGENT", "WITHOUT STIMULATING AGENT"
@@ -52,6 +53,7 @@ def cp_records(
     *,
     tests: Mapping[str, CellTest],
     study: StudyTerms,
+    visits: Mapping[str, VisitTerms],
     tubes: Mapping[str, TubeTrace],
     spec: DatasetSpec,
 ) -> list[CpRecord]:
@@ -63,25 +65,25 @@ def cp_records(
         Rows of candidates.csv: every parameter of every specimen.
     tests : mapping
         Parameter → how it is described; a parameter that is not there (the ratio) has no record.
+    visits : mapping
+        Specimen → its visit.
     tubes : mapping
         Sample id → where its numbers come from.
     """
     measured = [row for row in results if row["parameter"] in tests]
-    visits = visits_of_draws(results, study.visits)
     absent = list(_absent(measured, tests, study))
-    visits |= {row["specimen"]: _planned(row["visit"], study) for row in absent}
+    known = {**{row["specimen"]: _planned(row["visit"], study) for row in absent}, **visits}
+    context = _Context(study, known, tubes, spec)
     records = [
         record
         for result in (*measured, *absent)
-        for record in _of_result(result, tests[result["parameter"]], study, visits, tubes, spec)
+        for record in _of_result(result, tests[result["parameter"]], context)
     ]
     records.sort(key=_order)
     return _flagged(_numbered(records), study)
 
 
-def _absent(
-    results: Iterable[Result], tests: Mapping[str, CellTest], study: StudyTerms
-) -> Iterator[Result]:
+def _absent(results: Iterable[Result], tests: Mapping[str, CellTest], study: StudyTerms) -> Iterator[Result]:
     """A result that was not done for every planned subject, visit and test that no draw accounts for."""
     known = {(row["subject"], row["visit"], row["parameter"]) for row in results}
     for subject in study.subjects:
@@ -107,23 +109,31 @@ def _planned(name: str, study: StudyTerms) -> VisitTerms:
     return VisitTerms(visit.visit_num, visit.visit, visit.target_day)
 
 
-def _of_result(
-    result: Result,
-    test: CellTest,
-    study: StudyTerms,
-    visits: Mapping[str, VisitTerms],
-    tubes: Mapping[str, TubeTrace],
-    spec: DatasetSpec,
-) -> Iterator[CpRecord]:
+@dataclass(frozen=True)
+class _Context:
+    """What every record of the study needs."""
+
+    study: StudyTerms
+    visits: Mapping[str, VisitTerms]
+    tubes: Mapping[str, TubeTrace]
+    spec: DatasetSpec
+
+
+def _of_result(result: Result, test: CellTest, context: _Context) -> Iterator[CpRecord]:
     """The record of a result, and that of its unstimulated tube if it has one."""
-    visit = visits[result["specimen"]]
+    study, spec = context.study, context.spec
+    visit = context.visits[result["specimen"]]
     shared = {**_who_and_when(result, visit, study), **_which_test(test, study)}
-    path = _gate_path(result, test, tubes)
-    done = result["value"] is not None
-    values = {**shared, **(_value(result, test, study) if done else _not_done(result))}
-    values |= {"CPGATE": test.population, "CPGATDEF": path[:LONGEST]} if done else {}
-    yield CpRecord(as_row(spec, values), result, reason=reason_of(result) if not done else "", gate_path=path)
-    if done and result.get("background_percent") is not None and not result["method"].startswith("XTUBE"):
+    if result["value"] is None:
+        reason = reason_of(result)
+        not_done = {"CPSTAT": "NOT DONE", "CPREASND": reason[:LONGEST]}
+        yield CpRecord(as_row(spec, {**shared, **not_done}), result, reason=reason)
+        return
+    path = _gate_path(result, test, context.tubes)
+    gate = {"CPGATE": test.population, "CPGATDEF": path[:LONGEST]}
+    values = {**shared, **gate, **_value(result, test, study)}
+    yield CpRecord(as_row(spec, values), result, gate_path=path)
+    if result["background_percent"] is not None and not result["method"].startswith("XTUBE"):
         beside = {**values, **_background(result, test, study), "CPSPID": f"{values['CPSPID']}.BACKGROUND"}
         yield CpRecord(as_row(spec, beside), result, background=True, gate_path=path)
 
@@ -195,10 +205,6 @@ def _background(result: Result, test: CellTest, study: StudyTerms) -> Row:
     }
 
 
-def _not_done(result: Result) -> Row:
-    return {"CPSTAT": "NOT DONE", "CPREASND": reason_of(result)[:LONGEST]}
-
-
 def reason_of(result: Result) -> str:
     """Why there is no result, in words: from the flags that say so, else all of them."""
     said = [flag.partition(":") for flag in result["flags"]]
@@ -245,9 +251,7 @@ def _flagged(records: Sequence[CpRecord], study: StudyTerms) -> list[CpRecord]:
         order=lambda row: row["CPDTC"],
         among=lambda row: (
             row["CPSTRESC"] != ""
-            and is_before_dose(
-                row["CPDTC"], dosed[row["USUBJID"]], day1_before_dose=study.day1_before_dose
-            )
+            and is_before_dose(row["CPDTC"], dosed[row["USUBJID"]], same_day_is_before=study.day1_before_dose)
         ),
     )
     return [

@@ -5,8 +5,9 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 
+from cytotrial.dataset_terms import DatasetSpec
 from cytotrial.science.cdisc.model import Row, StudyTerms, as_row
-from cytotrial.terms import DatasetSpec, Subject
+from cytotrial.terms import Subject
 
 
 def dm_rows(study: StudyTerms, *, last_dose: Mapping[str, str], spec: DatasetSpec) -> list[Row]:

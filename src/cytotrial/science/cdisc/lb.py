@@ -6,11 +6,11 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from cytotrial.dataset_terms import DatasetSpec
 from cytotrial.science.cdisc.model import Row, StudyTerms, as_row
 from cytotrial.science.cdisc.text import number_text
 from cytotrial.science.cdisc.timing import VisitTerms, is_before_dose, last_of_each
 from cytotrial.science.endpoints import study_day
-from cytotrial.terms import DatasetSpec
 
 TESTS = {
     "LYM": ("Lymphocytes", "10^9/L"),
@@ -94,7 +94,7 @@ def _last_before_dose(rows: list[Row], study: StudyTerms) -> set[int]:
     dosed = {study.usubjid(subject): dose for subject, dose in study.first_dose.items()}
 
     def before(row: Mapping[str, Any]) -> bool:
-        return is_before_dose(row["LBDTC"], dosed[row["USUBJID"]], day1_before_dose=study.day1_before_dose)
+        return is_before_dose(row["LBDTC"], dosed[row["USUBJID"]], same_day_is_before=study.day1_before_dose)
 
     return last_of_each(
         rows,

@@ -6,8 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from cytotrial.dataset_terms import DatasetSpec
 from cytotrial.science.cdisc.text import ascii_text
-from cytotrial.terms import DatasetSpec, Subject, Visit
+from cytotrial.terms import Subject, Visit
 
 Row = dict[str, Any]
 """A record: variable → value. Text "" and numbers None are missing."""
@@ -15,8 +16,6 @@ Row = dict[str, Any]
 Result = Mapping[str, Any]
 """A row of candidates.csv: one parameter of one specimen, its numbers as float or None,
 `flags` and `sample_ids` as tuples of text, `answers` and the like as text."""
-
-UNSCHEDULED = "UNSCHEDULED"
 
 
 @dataclass(frozen=True, slots=True)

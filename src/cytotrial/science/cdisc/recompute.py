@@ -66,7 +66,7 @@ def _fraction(n: Mapping[str, Any]) -> float:
 
 
 def _net_fraction(n: Mapping[str, Any]) -> float:
-    return max(0.0, _fraction(n) - 100 * n["background_events"] / n["background_parent_events"])
+    return max(0.0, _fraction(n) - 100 * float(n["background_events"] / n["background_parent_events"]))
 
 
 _FORMULAS = {

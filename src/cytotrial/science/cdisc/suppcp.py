@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from cytotrial.dataset_terms import DatasetSpec, Qualifier
 from cytotrial.science.cdisc.cp import CpRecord
 from cytotrial.science.cdisc.model import Result, Row, TubeTrace, as_row
 from cytotrial.science.cdisc.text import LONGEST, ascii_text, in_parts, number_text
-from cytotrial.terms import DatasetSpec, Qualifier, Status
+from cytotrial.terms import Status
 
 FROM_RESULT = {
     "CPNEVT": "events",
@@ -127,10 +128,7 @@ def _continued(record: CpRecord, spec: DatasetSpec) -> list[Row]:
     """What does not fit into CPREASND and CPGATDEF themselves."""
     whole = (
         (Qualifier("CPREASND", "Reason Not Done", "COLLECTED", ""), record.reason),
-        (
-            Qualifier("CPGATDEF", "Gate Definition", "DERIVED", ""),
-            record.gate_path if record.row["CPGATDEF"] else "",
-        ),
+        (Qualifier("CPGATDEF", "Gate Definition", "DERIVED", ""), record.gate_path),
     )
     return [
         _row(record, qualifier, part, spec)

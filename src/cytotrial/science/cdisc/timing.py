@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any
 
-from cytotrial.science.cdisc.model import UNSCHEDULED, Result
+from cytotrial.science.endpoints import UNSCHEDULED, is_after
 from cytotrial.terms import Visit
 
 
@@ -30,33 +30,10 @@ def as_datetime(iso: str) -> datetime | None:
     return datetime.fromisoformat(iso).replace(tzinfo=None) if len(iso) > 10 else None
 
 
-def days_between(target: int, day: int) -> int:
-    """Days from one study day to another; there is no day 0.
-
-    Examples
-    --------
-    >>> days_between(1, -1), days_between(43, 40)
-    (-1, -3)
-    """
-    return (day if day < 0 else day - 1) - (target if target < 0 else target - 1)
-
-
-def is_before_dose(collected: str, first_dose: str, *, day1_before_dose: bool) -> bool:
-    """Whether a draw was before the first dose, or at its very minute.
-
-    On the day of the dose both times decide; where one is missing, `day1_before_dose` does.
-
-    Examples
-    --------
-    >>> is_before_dose("2024-01-08T09:50", "2024-01-08T09:00", day1_before_dose=True)
-    False
-    """
-    if not collected or not first_dose:
-        return False
-    drawn, dosed = as_datetime(collected), as_datetime(first_dose)
-    if collected[:10] != first_dose[:10]:
-        return collected[:10] < first_dose[:10]
-    return day1_before_dose if drawn is None or dosed is None else drawn <= dosed
+def is_before_dose(collected: str, first_dose: str, *, same_day_is_before: bool) -> bool:
+    """Whether both are known and a draw was not after the first dose (see `is_after`)."""
+    known = collected != "" and first_dose != ""
+    return known and not is_after(collected, first_dose, same_day_is_before=same_day_is_before)
 
 
 def last_of_each(
@@ -74,36 +51,38 @@ def last_of_each(
     return set(last.values())
 
 
-def visits_of_draws(results: Iterable[Result], visits: Sequence[Visit]) -> dict[str, VisitTerms]:
+@dataclass(frozen=True, slots=True)
+class DrawTime:
+    """When and at which visit a specimen was drawn, by the sample sheet."""
+
+    subject: str
+    specimen: str
+    visit: str
+    collected: str
+
+
+def visits_of_draws(draws: Iterable[DrawTime], visits: Sequence[Visit]) -> dict[str, VisitTerms]:
     """Specimen → its visit; unscheduled draws are numbered after the visit before them.
 
     Of a subject's planned draws the last one before an unscheduled one gives its whole number: two
-    unscheduled draws after visit 2 are 2.1 and 2.2. Before any planned draw the number is that of
-    the visit before the first one.
+    unscheduled draws after visit 2 are 2.1 and 2.2. Before any planned draw it is the number below
+    that of the first visit.
     """
-    draws = {(row["subject"], row["specimen"]): (row["visit"], row["collected"]) for row in results}
+    in_time = sorted(draws, key=lambda draw: (draw.collected, draw.specimen))
     planned = {visit.visit: VisitTerms(visit.visit_num, visit.visit, visit.target_day) for visit in visits}
-    terms = {
-        specimen: planned[visit] for (_, specimen), (visit, _) in sorted(draws.items()) if visit in planned
-    }
+    terms = {draw.specimen: planned[draw.visit] for draw in in_time if draw.visit in planned}
     numbers = sorted(visit.visit_num for visit in visits)
+    reached: dict[str, float] = {}
     after: dict[tuple[str, float], list[str]] = {}
-    for (subject, specimen), (visit, collected) in sorted(draws.items(), key=_by_time):
-        if visit == UNSCHEDULED:
-            earlier = [
-                planned[other].number
-                for (of, _), (other, when) in draws.items()
-                if of == subject and other in planned and when and (not collected or when <= collected)
-            ]
-            after.setdefault((subject, max(earlier, default=numbers[0] - 1)), []).append(specimen)
+    for draw in in_time:
+        before = reached.get(draw.subject, numbers[0] - 1)
+        if draw.visit in planned and draw.collected:
+            reached[draw.subject] = max(before, planned[draw.visit].number)
+        elif draw.visit == UNSCHEDULED:
+            after.setdefault((draw.subject, before), []).append(draw.specimen)
     for (_, number), specimens in after.items():
         terms |= _numbered(specimens, number, numbers)
     return terms
-
-
-def _by_time(item: tuple[tuple[str, str], tuple[str, str]]) -> tuple[str, str]:
-    (_, specimen), (_, collected) = item
-    return collected, specimen
 
 
 def _numbered(specimens: Sequence[str], number: float, planned: Sequence[float]) -> dict[str, VisitTerms]:
