@@ -56,7 +56,7 @@ def write_trial_database(plan: Plan) -> None:
     layout, trial = plan.layout, plan.trial
     require_passed(layout.checks)
     counts = {name: kind for name, kind in COUNTS.items() if kind != "text"}
-    measured: dict[str, str] = {code: NUMBER for code in trial.settings.parameters}
+    measured: dict[str, str] = dict.fromkeys(map(str, trial.settings.parameters), NUMBER)
     wide = {"visit_num": NUMBER, **measured, **_numeric(trial.clinical)}
     write_database(
         layout.database,
