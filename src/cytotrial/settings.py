@@ -79,15 +79,32 @@ class Panel(Model):
         True,
         description="Whether gates may lean on the other tubes of the batch (no gate finder does so far).",
     )
+    material: Literal["blood", "pbmc"] = Field(
+        "blood",
+        description="What the tube was stained from; counts per µL of blood from pbmc are flagged, as the "
+        "recovery of cells is unknown.",
+    )
+    washed: bool = Field(
+        False,
+        description="Whether cells were washed after beads or blood were metered: cells and beads are then "
+        "lost, and a count against beads or in a volume is refused.",
+    )
 
 
 class Counts(Model):
     """How cells become cells per microlitre."""
 
-    method: Literal["beads"] = Field(
-        "beads", description="Absolute counts of the count tube: against counting beads (single platform)."
+    method: Literal["beads", "dual_platform", "volumetric"] = Field(
+        "beads",
+        description="Absolute counts of the count tube: against counting beads, as a share of the blood "
+        "count's lymphocytes, or in the volume that the cytometer metered ($VOL).",
     )
     beads: Text = Field("beads", description="Population of the count tube that holds the counting beads.")
+    lymphocytes: Text = Field(
+        "lymphocytes",
+        description="Population of the count tube that holds all lymphocytes (for dual platform, and to "
+        "compare a count with the blood count).",
+    )
     min_bead_events: int = Field(
         1000,
         ge=1,
@@ -97,6 +114,24 @@ class Counts(Model):
     lloq_events: int = Field(
         50, ge=1, description="Lower limit of quantitation, in events of the population."
     )
+    bead_lot_cv_percent: float = Field(
+        0.0, ge=0, le=100, description="CV of the lot's bead number; stated beside the interval, not in it."
+    )
+    pipette_cv_percent: float = Field(
+        0.0, ge=0, le=100, description="CV of the pipetted blood; stated beside the interval, not in it."
+    )
+    cbc_cv_percent: float = Field(
+        3.0,
+        ge=0,
+        le=100,
+        description="CV of the blood count's lymphocytes; part of a dual-platform interval.",
+    )
+    volume_cv_percent: float = Field(
+        0.0, ge=0, le=100, description="CV of the metered volume; part of a volumetric interval."
+    )
+    max_cbc_hours: float = Field(
+        24.0, ge=0, le=168, description="A blood count taken farther from the draw than this is refused."
+    )
 
     @model_validator(mode="after")
     def _limits_in_order(self) -> Counts:
@@ -104,16 +139,46 @@ class Counts(Model):
             raise ValueError(f"lloq_events {self.lloq_events} must not be below lod_events {self.lod_events}")
         return self
 
+    @property
+    def partner(self) -> str:
+        """Population that cells are counted against; empty where they are counted in a volume."""
+        return {"beads": self.beads, "dual_platform": self.lymphocytes}.get(self.method, "")
 
-class Absolute(Model):
-    """Cells per microlitre, counted in this tube against its beads."""
+
+class _Judged(Model):
+    """Limits that a parameter may have of its own, from a lab's validation."""
+
+    lod_events: int | None = Field(
+        None, ge=0, description="Limit of detection of this parameter, in events; empty: that of counts."
+    )
+    lloq_events: int | None = Field(
+        None, ge=0, description="Limit of quantitation of this parameter, in events; empty: that of counts."
+    )
+    typical: list[float] | None = Field(
+        None,
+        min_length=2,
+        max_length=2,
+        description="Lowest and highest usual value; outside a tenth to ten times of it a value is flagged. "
+        "Empty: the range of healthy adults.",
+    )
+
+    @field_validator("typical")
+    @classmethod
+    def _in_order(cls, value: list[float] | None) -> list[float] | None:
+        if value is not None and not 0 <= value[0] < value[1]:
+            raise ValueError(f"{value} must be two numbers, the lower one first and not below 0")
+        return value
+
+
+class Absolute(_Judged):
+    """Cells per microlitre, counted in this tube by `counts.method`."""
 
     kind: Literal["absolute"]
     panel: Text = Field(description="Panel of the tube.")
     population: Text = Field(description="Population that is counted.")
 
 
-class Percent(Model):
+class Percent(_Judged):
     """Per cent of a named parent population."""
 
     kind: Literal["percent"]
@@ -125,7 +190,7 @@ class Percent(Model):
     )
 
 
-class CrossTube(Model):
+class CrossTube(_Judged):
     """Per cent of a parent in this tube × cells/µL of that parent in the count tube of the same draw."""
 
     kind: Literal["cross_tube"]
@@ -138,7 +203,7 @@ class CrossTube(Model):
     )
 
 
-class Ratio(Model):
+class Ratio(_Judged):
     """One count over another, of the same draw; a count that both share cancels."""
 
     kind: Literal["ratio"]
@@ -312,6 +377,7 @@ class Settings(Model):
     @model_validator(mode="after")
     def _names_agree(self) -> Settings:
         problems = [*_unknown_panels(self), *_unknown_parameters(self)]
+        problems += [*_impossible_counts(self), *_limits_reversed(self)] if not problems else []
         if self.results.rstrip("/") == self.fcs_dir.rstrip("/"):
             problems.append("results and fcs_dir are the same folder: raw files would be mixed with results")
         if problems:
@@ -342,6 +408,45 @@ def _unknown_parameters(settings: Settings) -> Iterator[str]:
                 expected = " or ".join(kinds)
                 yield f"parameters.{code}.{key}: '{name}' is of kind {other.kind}, expected {expected}"
         yield from _unlike_parents(settings, code, parameter)
+
+
+def _impossible_counts(settings: Settings) -> Iterator[str]:
+    """Counts that the method cannot give."""
+    method = settings.counts.method
+    panels = {entry.panel for entry in settings.parameters.values() if isinstance(entry, Absolute)}
+    if panels and method == "dual_platform" and settings.sheets.cbc is None:
+        yield "counts.method: dual_platform needs the blood counts; name their sheet under sheets.cbc"
+    for code, entry in settings.parameters.items():
+        if isinstance(entry, Absolute) and settings.panels[entry.panel].washed and method != "dual_platform":
+            yield (
+                f"parameters.{code}: panel '{entry.panel}' is washed, which loses cells and beads, so "
+                f"counts.method {method} gives no count in it; use an unwashed tube, or dual_platform"
+            )
+
+
+def _limits_reversed(settings: Settings) -> Iterator[str]:
+    for code in settings.parameters:
+        lod, lloq = event_limits(settings, code)
+        if lloq < lod:
+            yield f"parameters.{code}: lloq_events {lloq} must not be below lod_events {lod}"
+
+
+def event_limits(settings: Settings, code: ParameterCode) -> tuple[int, int]:
+    """Limits of detection and of quantitation of a parameter, in events.
+
+    Its own; else those of the parameter whose events it rests on (the percentage of a count across
+    tubes, the numerator of a ratio); else those of all counts.
+    """
+    parameter = settings.parameters[code]
+    basis: ParameterCode | None = None
+    if isinstance(parameter, CrossTube):
+        basis = parameter.percent
+    elif isinstance(parameter, Ratio):
+        basis = parameter.numerator
+    counts = settings.counts
+    lod, lloq = event_limits(settings, basis) if basis else (counts.lod_events, counts.lloq_events)
+    own = parameter.lod_events, parameter.lloq_events
+    return (lod if own[0] is None else own[0]), (lloq if own[1] is None else own[1])
 
 
 def _unlike_parents(settings: Settings, code: str, parameter: Any) -> Iterator[str]:

@@ -14,7 +14,7 @@ SUBJECT = Subject("S1", first_dose="2024-01-01")
 
 
 def specimen(
-    name: str, visit: str, collected: str, value: str, status: str = "OK", parameter: str = "TREGABS"
+    name: str, visit: str, collected: str, value: str, status: str = "OK", *, parameter: str = "TREGABS"
 ) -> dict[str, str]:
     return dict.fromkeys(SPECIMENS, "") | {
         "subject": "S1", "visit": visit, "specimen": name, "collected": collected, "parameter": parameter,

@@ -5,6 +5,7 @@ rule count:
     input:
         LAYOUT.inventory,
         LAYOUT.populations,
+        LAYOUT.quality,
     output:
         LAYOUT.specimens,
     log:

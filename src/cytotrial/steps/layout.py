@@ -7,7 +7,7 @@ from pathlib import Path
 
 INVENTORY = (
     "sample_id", "status", "code", "message", "fcs_sha256", "events", "cytometer", "acquired",
-    "panel", "role", "subject", "visit", "batch",
+    "panel", "role", "subject", "visit", "batch", "volume_nl", "seconds", "events_lost",
 )  # fmt: skip
 GATES = ("sample_id", "population", "parent", "gate", "origin", "control", "confidence", "flags")
 QUALITY = (
