@@ -23,6 +23,7 @@ rule all:
         LAYOUT.populations,
         LAYOUT.qc_donor,
         LAYOUT.review_scores,
+        LAYOUT.candidates,
         LAYOUT.counts,
         LAYOUT.counts_parquet,
         LAYOUT.visit_wide,

@@ -79,15 +79,32 @@ class Panel(Model):
         True,
         description="Whether gates may lean on the other tubes of the batch (no gate finder does so far).",
     )
+    material: Literal["blood", "pbmc"] = Field(
+        "blood",
+        description="What the tube was stained from; counts per µL of blood from pbmc are flagged, as the "
+        "recovery of cells is unknown.",
+    )
+    washed: bool = Field(
+        False,
+        description="Whether cells were washed after beads or blood were metered: cells and beads are then "
+        "lost, and a count against beads or in a volume is refused.",
+    )
 
 
 class Counts(Model):
     """How cells become cells per microlitre."""
 
-    method: Literal["beads"] = Field(
-        "beads", description="Absolute counts of the count tube: against counting beads (single platform)."
+    method: Literal["beads", "dual_platform", "volumetric"] = Field(
+        "beads",
+        description="Absolute counts of the count tube: against counting beads, as a share of the blood "
+        "count's lymphocytes, or in the volume that the cytometer metered ($VOL).",
     )
     beads: Text = Field("beads", description="Population of the count tube that holds the counting beads.")
+    lymphocytes: Text = Field(
+        "lymphocytes",
+        description="Population of the count tube that holds all lymphocytes (for dual platform, and to "
+        "compare a count with the blood count).",
+    )
     min_bead_events: int = Field(
         1000,
         ge=1,
@@ -97,6 +114,24 @@ class Counts(Model):
     lloq_events: int = Field(
         50, ge=1, description="Lower limit of quantitation, in events of the population."
     )
+    bead_lot_cv_percent: float = Field(
+        0.0, ge=0, le=100, description="CV of the lot's bead number; stated beside the interval, not in it."
+    )
+    pipette_cv_percent: float = Field(
+        0.0, ge=0, le=100, description="CV of the pipetted blood; stated beside the interval, not in it."
+    )
+    cbc_cv_percent: float = Field(
+        3.0,
+        ge=0,
+        le=100,
+        description="CV of the blood count's lymphocytes; part of a dual-platform interval.",
+    )
+    volume_cv_percent: float = Field(
+        0.0, ge=0, le=100, description="CV of the metered volume; part of a volumetric interval."
+    )
+    max_cbc_hours: float = Field(
+        24.0, ge=0, le=168, description="A blood count taken farther from the draw than this is refused."
+    )
 
     @model_validator(mode="after")
     def _limits_in_order(self) -> Counts:
@@ -104,16 +139,46 @@ class Counts(Model):
             raise ValueError(f"lloq_events {self.lloq_events} must not be below lod_events {self.lod_events}")
         return self
 
+    @property
+    def partner(self) -> str:
+        """Population that cells are counted against; empty where they are counted in a volume."""
+        return {"beads": self.beads, "dual_platform": self.lymphocytes}.get(self.method, "")
 
-class Absolute(Model):
-    """Cells per microlitre, counted in this tube against its beads."""
+
+class _Judged(Model):
+    """Limits that a parameter may have of its own, from a lab's validation."""
+
+    lod_events: int | None = Field(
+        None, ge=0, description="Limit of detection of this parameter, in events; empty: that of counts."
+    )
+    lloq_events: int | None = Field(
+        None, ge=0, description="Limit of quantitation of this parameter, in events; empty: that of counts."
+    )
+    typical: list[float] | None = Field(
+        None,
+        min_length=2,
+        max_length=2,
+        description="Lowest and highest usual value; outside a tenth to ten times of it a value is flagged. "
+        "Empty: the range of healthy adults.",
+    )
+
+    @field_validator("typical")
+    @classmethod
+    def _in_order(cls, value: list[float] | None) -> list[float] | None:
+        if value is not None and not 0 <= value[0] < value[1]:
+            raise ValueError(f"{value} must be two numbers, the lower one first and not below 0")
+        return value
+
+
+class Absolute(_Judged):
+    """Cells per microlitre, counted in this tube by `counts.method`."""
 
     kind: Literal["absolute"]
     panel: Text = Field(description="Panel of the tube.")
     population: Text = Field(description="Population that is counted.")
 
 
-class Percent(Model):
+class Percent(_Judged):
     """Per cent of a named parent population."""
 
     kind: Literal["percent"]
@@ -125,7 +190,7 @@ class Percent(Model):
     )
 
 
-class CrossTube(Model):
+class CrossTube(_Judged):
     """Per cent of a parent in this tube × cells/µL of that parent in the count tube of the same draw."""
 
     kind: Literal["cross_tube"]
@@ -138,7 +203,7 @@ class CrossTube(Model):
     )
 
 
-class Ratio(Model):
+class Ratio(_Judged):
     """One count over another, of the same draw; a count that both share cancels."""
 
     kind: Literal["ratio"]
@@ -147,6 +212,16 @@ class Ratio(Model):
 
 
 Parameter = Annotated[Absolute | Percent | CrossTube | Ratio, Field(discriminator="kind")]
+
+
+class Visits(Model):
+    """How draws become visits, beside the windows of the visit sheet."""
+
+    assume_day1_predose: bool = Field(
+        True,
+        description="Take a draw on the day of the first dose for one before it, where the sheets give no "
+        "time of day for one of them.",
+    )
 
 
 class Quality(Model):
@@ -178,6 +253,75 @@ class Quality(Model):
         description="A tube that loses more than this share of its events is flagged WARN.",
     )
     min_events: int = Field(1000, ge=0, description="A tube with fewer events is flagged.")
+
+
+MarkerString = Annotated[
+    str,
+    Field(
+        max_length=200,
+        pattern=r"^([A-Z][A-Z0-9]*(\+|-|lo|mid|hi))+(/([A-Z][A-Z0-9]*(\+|-|lo|mid|hi))+)?$",
+        description="Markers in capitals without hyphens, each with its level, such as CD4+CD127lo.",
+    ),
+]
+
+
+class CellTests(Model):
+    """How the cells of one parameter are described in the trial dataset."""
+
+    markers: MarkerString | None = Field(
+        None,
+        description="CPMRKSTR: each marker of the gating with its level (+, -, lo, mid, hi), without "
+        "separators; of a percentage, a slash and the denominator's. Empty: the usual markers, if the "
+        "panel has them all.",
+    )
+    test_code: Annotated[str, Field(pattern=r"^[A-Z][A-Z0-9]{0,7}$")] | None = Field(
+        None,
+        description="CPTESTCD, if not the usual one: a controlled term, or one of your own with its name.",
+    )
+    test_name: Annotated[str, Field(min_length=1, max_length=40)] | None = Field(
+        None, description="CPTEST of a code of your own; a controlled code brings its name."
+    )
+    sublineage: MarkerString | None = Field(None, description="CPSBMRKS, with a test name that ends in Sub.")
+    cell_state: Text | None = Field(None, description="CPCELSTA, a controlled term such as ACTIVATED.")
+    state_markers: MarkerString | None = Field(
+        None, description="CPCSMRKS: the markers of the cell state; needed with it, and only with it."
+    )
+    stimulated: bool | None = Field(
+        None,
+        description="Whether the tube was stimulated. Empty: if background is subtracted.",
+    )
+    agents: list[Text] = Field(
+        default_factory=list, max_length=10, description="CPCNDAGT: what it was stimulated with."
+    )
+
+
+class Cdisc(Model):
+    """How the trial dataset is written in CDISC form (SDTM, ADaM)."""
+
+    country: Annotated[str, Field(pattern=r"^[A-Z]{3}$")] | None = Field(
+        None, description="DM.COUNTRY, three letters (ISO 3166-1 alpha-3)."
+    )
+    treatment: Text | None = Field(
+        None, description="The study drug, as in the exposure sheet. Empty: the sheet's only drug."
+    )
+    laboratory: Text | None = Field(None, description="CPNAM: the laboratory that measured.")
+    results_origin: Literal["lab", "sponsor"] = Field(
+        "lab", description="Who reports the results by its own procedure; the sponsor's carry CPDRVFL = Y."
+    )
+    specimen: Literal["BLOOD", "PERIPHERAL BLOOD MONONUCLEAR CELL"] = Field(
+        "BLOOD", description="CPSPEC: what was stained."
+    )
+    specimen_condition: Text | None = Field(
+        None, description="CPSPCCND, a controlled term such as FRESH or FROZEN."
+    )
+    blq: Literal["measured", "halflloq", "missing"] = Field(
+        "measured",
+        description="A value below the limit of quantitation in ADCP: as measured, half the limit's value "
+        "(DTYPE = HALFLLOQ), or missing. With the last two, CP states `<x` below the limit of detection.",
+    )
+    tests: dict[ParameterCode, CellTests] = Field(
+        default_factory=dict, description="How the cells of a parameter are described."
+    )
 
 
 class Report(Model):
@@ -214,7 +358,9 @@ class Settings(Model):
     panels: dict[PanelName, Panel] = Field(min_length=1, max_length=50)
     counts: Counts = Field(default_factory=lambda: Counts.model_validate({}))
     parameters: dict[ParameterCode, Parameter] = Field(default_factory=dict)
+    visits: Visits = Field(default_factory=lambda: Visits.model_validate({}))
     quality: Quality = Field(default_factory=lambda: Quality.model_validate({}))
+    cdisc: Cdisc = Field(default_factory=lambda: Cdisc.model_validate({}))
     report: Report = Field(default_factory=lambda: Report.model_validate({}))
     execution: Execution = Field(default_factory=lambda: Execution.model_validate({}))
     overrides: RelativePath | None = Field(
@@ -231,6 +377,7 @@ class Settings(Model):
     @model_validator(mode="after")
     def _names_agree(self) -> Settings:
         problems = [*_unknown_panels(self), *_unknown_parameters(self)]
+        problems += [*_impossible_counts(self), *_limits_reversed(self)] if not problems else []
         if self.results.rstrip("/") == self.fcs_dir.rstrip("/"):
             problems.append("results and fcs_dir are the same folder: raw files would be mixed with results")
         if problems:
@@ -261,6 +408,45 @@ def _unknown_parameters(settings: Settings) -> Iterator[str]:
                 expected = " or ".join(kinds)
                 yield f"parameters.{code}.{key}: '{name}' is of kind {other.kind}, expected {expected}"
         yield from _unlike_parents(settings, code, parameter)
+
+
+def _impossible_counts(settings: Settings) -> Iterator[str]:
+    """Counts that the method cannot give."""
+    method = settings.counts.method
+    panels = {entry.panel for entry in settings.parameters.values() if isinstance(entry, Absolute)}
+    if panels and method == "dual_platform" and settings.sheets.cbc is None:
+        yield "counts.method: dual_platform needs the blood counts; name their sheet under sheets.cbc"
+    for code, entry in settings.parameters.items():
+        if isinstance(entry, Absolute) and settings.panels[entry.panel].washed and method != "dual_platform":
+            yield (
+                f"parameters.{code}: panel '{entry.panel}' is washed, which loses cells and beads, so "
+                f"counts.method {method} gives no count in it; use an unwashed tube, or dual_platform"
+            )
+
+
+def _limits_reversed(settings: Settings) -> Iterator[str]:
+    for code in settings.parameters:
+        lod, lloq = event_limits(settings, code)
+        if lloq < lod:
+            yield f"parameters.{code}: lloq_events {lloq} must not be below lod_events {lod}"
+
+
+def event_limits(settings: Settings, code: ParameterCode) -> tuple[int, int]:
+    """Limits of detection and of quantitation of a parameter, in events.
+
+    Its own; else those of the parameter whose events it rests on (the percentage of a count across
+    tubes, the numerator of a ratio); else those of all counts.
+    """
+    parameter = settings.parameters[code]
+    basis: ParameterCode | None = None
+    if isinstance(parameter, CrossTube):
+        basis = parameter.percent
+    elif isinstance(parameter, Ratio):
+        basis = parameter.numerator
+    counts = settings.counts
+    lod, lloq = event_limits(settings, basis) if basis else (counts.lod_events, counts.lloq_events)
+    own = parameter.lod_events, parameter.lloq_events
+    return (lod if own[0] is None else own[0]), (lloq if own[1] is None else own[1])
 
 
 def _unlike_parents(settings: Settings, code: str, parameter: Any) -> Iterator[str]:

@@ -330,7 +330,11 @@ class PlacedGate:
 
 @dataclass(frozen=True, slots=True)
 class Count:
-    """A value with its 95 % interval, and the events it rests on. Units are the caller's."""
+    """A value with its 95 % interval, and the events it rests on. Units are the caller's.
+
+    systematic_cv_percent : what bead lot and pipette add; never part of the interval
+    inputs : what else the formula took, by the name of its column: with the events these give the value
+    """
 
     value: float | None
     ci_low: float | None
@@ -340,6 +344,8 @@ class Count:
     parent_events: int | None
     method: str
     flags: tuple[str, ...] = ()
+    systematic_cv_percent: float = 0.0
+    inputs: Mapping[str, float] = field(default_factory=lambda: MappingProxyType({}))
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,7 +24,7 @@ def package(tmp_path: Path) -> Path:
 @pytest.mark.parametrize(
     ("edited", "rules"),
     [
-        ("science/counting.py", {"count", "dataset", "report"}),
+        ("science/counting/absolute.py", {"count", "dataset", "report"}),
         ("science/finders/valleys.py", {"place", "pool", "gate", "read_gating", "report"}),
         ("science/compensation/estimate.py", {"compensate"}),
         ("files/fcs/decode.py", {"check", "compensate", "place", "gate"}),

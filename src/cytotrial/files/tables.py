@@ -71,6 +71,17 @@ def _neutral(text: str) -> str:
     return f"'{clean}" if clean.startswith(_FORMULA) else clean
 
 
+def plain_text(cell: str) -> str:
+    """The text of a CSV cell as it was before it was neutralised.
+
+    Examples
+    --------
+    >>> plain_text("'=1+1"), plain_text("'tis")
+    ('=1+1', "'tis")
+    """
+    return cell[1:] if cell.startswith("'") and cell[1:].startswith(_FORMULA) else cell
+
+
 def read_table(path: Path) -> list[dict[str, str]]:
     """The rows of a CSV table written by `write_table`, all cells as text.
 
@@ -91,6 +102,18 @@ def read_table(path: Path) -> list[dict[str, str]]:
                 hint="The file was cut or edited: delete it and run snakemake again.",
             )
     return [dict(zip(header, line, strict=True)) for line in lines[1:]]
+
+
+def lines_by_id(path: Path) -> dict[str, bytes]:
+    """First cell → its lines of a table as they stand in the file; the ids need no quotes.
+
+    These are the bytes that `grep '^T001,' table.csv` prints.
+    """
+    lines: dict[str, bytes] = {}
+    for line in path.read_bytes().splitlines(keepends=True)[1:]:
+        name = line.partition(b",")[0].decode()
+        lines[name] = lines.get(name, b"") + line
+    return lines
 
 
 def concatenate(path: Path, parts: Iterable[Path], *, columns: Sequence[str], sort_by: Sequence[str]) -> None:

@@ -11,7 +11,7 @@ from dataclasses import replace
 from datetime import date
 from pathlib import Path
 
-from cytotrial.files.fcs import FcsHeader, FcsReport, examine_fcs
+from cytotrial.files.fcs import FcsHeader, FcsReport, acquisition_seconds, examine_fcs
 from cytotrial.files.fingerprints import sha256_of
 from cytotrial.files.spillover import already_compensated
 from cytotrial.files.tables import Row, cell, concatenate, write_table
@@ -209,6 +209,20 @@ def _row(
         "subject": tube.subject,
         "visit": tube.visit,
         "batch": tube.batch,
+        **_metered(header),
+    }
+
+
+def _metered(header: FcsHeader | None) -> Row:
+    """What a count in a volume needs: the volume, the time it took, and events that were not recorded."""
+    if header is None:
+        return {"volume_nl": None, "seconds": None, "events_lost": None}
+    lost = [header.keyword(name).strip() for name in ("$ABRT", "$LOST")]
+    told = [int(number) for number in lost if number.isascii() and number.isdecimal()]
+    return {
+        "volume_nl": header.volume_nl,
+        "seconds": acquisition_seconds(header.keyword("$BTIM"), header.keyword("$ETIM")),
+        "events_lost": sum(told) if told else None,
     }
 
 

@@ -121,7 +121,7 @@ def _unknown_profiles(settings: Settings, read: SheetsRead) -> Iterator[str]:
 def doubts(settings: Settings, read: SheetsRead) -> Iterator[str]:
     """What may be meant so, but deserves a look; one sentence each."""
     yield from _draws_that_lack_tubes(settings, read.samples.rows)
-    yield from _count_tubes_that_lack_numbers(settings, read.samples)
+    yield from _count_tubes_that_lack_numbers(settings, read)
     yield from _batches_that_lack_controls(settings, read.samples.rows)
     yield from _draws_outside_their_window(read)
     yield from _subjects_without_first_dose(read)
@@ -157,14 +157,20 @@ def _draws_that_lack_tubes(settings: Settings, tubes: Iterable[Tube]) -> Iterato
                 yield f"specimen {specimen}: no row for a {panel} {role} tube, needed by {', '.join(codes)}"
 
 
-def _count_tubes_that_lack_numbers(settings: Settings, samples: SheetResult[Tube]) -> Iterator[str]:
+def _count_tubes_that_lack_numbers(settings: Settings, read: SheetsRead) -> Iterator[str]:
+    """Count tubes without what the method needs of the sheets."""
+    samples, method = read.samples, settings.counts.method
+    columns = {"beads": ("beads_per_tube", "blood_ul"), "volumetric": ("dilution",)}.get(method, ())
+    counted = {row.specimen for row in read.cbc.rows} if method == "dual_platform" else None
     panels = {entry.panel for entry in settings.parameters.values() if isinstance(entry, Absolute)}
     for tube in samples.rows:
-        if tube.panel in panels and tube.role is Role.SAMPLE and tube.status == "DONE":
-            missing = [column for column in ("beads_per_tube", "blood_ul") if getattr(tube, column) is None]
-            if missing:
-                columns = " and ".join(missing)
-                yield f"{samples.file}, line {tube.line}: {columns} empty, so nothing is counted per µL"
+        if tube.panel not in panels or tube.role is not Role.SAMPLE or tube.status != "DONE":
+            continue
+        where = f"{samples.file}, line {tube.line}"
+        if missing := [column for column in columns if getattr(tube, column) is None]:
+            yield f"{where}: {' and '.join(missing)} empty, so nothing is counted per µL"
+        if counted is not None and tube.specimen not in counted:
+            yield f"{where}: specimen {tube.specimen} has no blood count, so nothing is counted per µL"
 
 
 def _batches_that_lack_controls(settings: Settings, tubes: Sequence[Tube]) -> Iterator[str]:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 INVENTORY = (
     "sample_id", "status", "code", "message", "fcs_sha256", "events", "cytometer", "acquired",
-    "panel", "role", "subject", "visit", "batch",
+    "panel", "role", "subject", "visit", "batch", "volume_nl", "seconds", "events_lost",
 )  # fmt: skip
 GATES = (
     "sample_id", "population", "parent", "gate", "origin", "control", "confidence", "flags",
@@ -30,6 +30,29 @@ COUNTS = {
     "ci_high": "number", "events": "integer", "parent_events": "integer", "cv_percent": "number",
     "method": "text", "status": "text", "flags": "text", "gating_version": "text", "sample_ids": "text",
 }  # fmt: skip
+
+INPUTS = (
+    "bead_events", "beads_per_tube", "blood_ul", "dilution", "volume_nl", "lymphocyte_events",
+    "cbc_lymphocytes_10e9_per_l", "cbc_cv_percent", "parent_value", "background_events",
+    "background_parent_events", "background_percent", "raw_percent",
+)  # fmt: skip
+"""What the formula of a value took besides its events: with them it can be worked out again."""
+
+SPECIMENS = (
+    *(name for name in COUNTS if name not in {"study", "study_day"}),
+    "systematic_cv_percent", *INPUTS, "lod_events", "lloq_events", "quantifiable", "override",
+)  # fmt: skip
+CANDIDATES = (
+    "study", "analysis_visit", "analysis_visit_num", "study_day", "target_day", "days_from_target",
+    "answers", "answers_qc_passed", "reason_not_chosen", "baseline", *SPECIMENS,
+)  # fmt: skip
+
+SDTM = ("dm", "lb", "cp", "suppcp")
+ADAM = ("adsl", "adcp")
+FORMS = ("xpt", "json", "csv", "parquet")
+"""The datasets in CDISC form, and the endings of the files that each of them has."""
+
+CHECKS = ("check", "rule", "status", "problems", "detail")
 
 
 @dataclass(frozen=True)
@@ -117,6 +140,10 @@ class Layout:
         return self.results / "counts" / "specimens.csv"
 
     @property
+    def candidates(self) -> Path:
+        return self.results / "dataset" / "candidates.csv"
+
+    @property
     def counts(self) -> Path:
         return self.results / "dataset" / "counts.csv"
 
@@ -127,6 +154,38 @@ class Layout:
     @property
     def visit_wide(self) -> Path:
         return self.results / "dataset" / "visit_wide.csv"
+
+    @property
+    def sdtm(self) -> Path:
+        return self.results / "dataset" / "sdtm"
+
+    @property
+    def adam(self) -> Path:
+        return self.results / "dataset" / "adam"
+
+    @property
+    def sdtm_files(self) -> list[Path]:
+        return [self.sdtm / f"{name}.{form}" for name in SDTM for form in FORMS]
+
+    @property
+    def adam_files(self) -> list[Path]:
+        return [self.adam / f"{name}.{form}" for name in ADAM for form in FORMS]
+
+    @property
+    def define_files(self) -> list[Path]:
+        return [self.sdtm / "define.xml", self.adam / "define.xml", self.dictionary]
+
+    @property
+    def dictionary(self) -> Path:
+        return self.results / "dataset" / "dictionary.html"
+
+    @property
+    def checks(self) -> Path:
+        return self.results / "dataset" / "checks.csv"
+
+    @property
+    def database(self) -> Path:
+        return self.results / "dataset" / "trial.duckdb"
 
     @property
     def report(self) -> Path:

@@ -243,8 +243,16 @@ class Plan:
             "count": {
                 "counts": settings.counts.model_dump(),
                 "parameters": {code: entry.model_dump() for code, entry in settings.parameters.items()},
+                "panels": {
+                    name: entry.model_dump(include={"markers", "material"})
+                    for name, entry in settings.panels.items()
+                },
             },
-            "dataset": {"study": settings.study},
+            "dataset": {
+                "study": settings.study,
+                "visits": settings.visits.model_dump(),
+                "parameters": sorted(settings.parameters),
+            },
             "report": {
                 "report": settings.report.model_dump(),
                 "study": settings.study,
@@ -268,7 +276,7 @@ class Plan:
         trial = self.trial
         sheets: dict[str, Any] = {
             "score": [_row(tube) for tube in trial.tubes],
-            "count": [_row(tube) for tube in trial.tubes],
+            "count": [[_row(tube) for tube in trial.tubes], [asdict(count) for count in trial.cbc]],
             "dataset": [
                 [asdict(subject) for subject in trial.subjects],
                 [asdict(visit) for visit in trial.visits],
@@ -303,7 +311,7 @@ def populations_used(settings: Settings, panel: str) -> list[str]:
     used: set[str] = set()
     for parameter in settings.parameters.values():
         if isinstance(parameter, Absolute) and parameter.panel == panel:
-            used |= {parameter.population, settings.counts.beads}
+            used |= {parameter.population, settings.counts.partner} - {""}
         elif isinstance(parameter, Percent) and parameter.panel == panel:
             used |= {parameter.population, parameter.of}
     return sorted(used)
