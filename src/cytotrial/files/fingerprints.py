@@ -12,9 +12,11 @@ import os
 import stat
 from collections.abc import Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 
-from cytotrial.files.whole import write_text
+from cytotrial.errors import CytotrialError
+from cytotrial.files.atomic import replace_file
 
 _BLOCK = 1 << 20
 
@@ -45,8 +47,14 @@ def fingerprints(paths: Iterable[Path], *, cache: Path) -> Mapping[str, str]:
     answers = {name: digests[name] if name in digests else known.get(name, ["", ""])[1] for name in stamps}
     fresh = {name: [stamp, answers[name]] for name, stamp in stamps.items() if stamp and answers[name]}
     if fresh != known:
-        write_text(cache, json.dumps(fresh, sort_keys=True, indent=0))
+        _remember(cache, fresh)
     return {name: entry[1] for name, entry in fresh.items()}
+
+
+def _remember(cache: Path, answers: Mapping[str, list[str]]) -> None:
+    """Keep the answers; where that cannot be written, the files are read again next time."""
+    with suppress(CytotrialError):
+        replace_file(cache, json.dumps(answers, sort_keys=True, indent=0).encode())
 
 
 def _sha256_if_readable(name: str) -> str:
