@@ -30,7 +30,7 @@ def sha256_of(path: Path) -> str:
     return digest.hexdigest()
 
 
-def fingerprints(paths: Iterable[Path], *, cache: Path) -> Mapping[str, str]:
+def fingerprints(paths: Iterable[Path], *, cache: Path, fresh: bool = False) -> Mapping[str, str]:
     """SHA-256 of every regular file among `paths`, by the path as text; others are left out.
 
     Parameters
@@ -38,17 +38,19 @@ def fingerprints(paths: Iterable[Path], *, cache: Path) -> Mapping[str, str]:
     paths : iterable of Path
     cache : Path
         JSON file of earlier answers, read and written here; it may be deleted at any time.
+    fresh : bool
+        Read every file anew, and believe no earlier answer.
     """
-    known = _read(cache)
+    known = {} if fresh else _read(cache)
     stamps = {str(path): _stamp(path) for path in paths}
     stale = [name for name, stamp in stamps.items() if stamp and known.get(name, ["", ""])[0] != stamp]
     with ThreadPoolExecutor(max_workers=min(8, os.cpu_count() or 1)) as pool:
         digests = dict(zip(stale, pool.map(_sha256_if_readable, stale), strict=True))
     answers = {name: digests[name] if name in digests else known.get(name, ["", ""])[1] for name in stamps}
-    fresh = {name: [stamp, answers[name]] for name, stamp in stamps.items() if stamp and answers[name]}
-    if fresh != known:
-        _remember(cache, fresh)
-    return {name: entry[1] for name, entry in fresh.items()}
+    now = {name: [stamp, answers[name]] for name, stamp in stamps.items() if stamp and answers[name]}
+    if now != known:
+        _remember(cache, now)
+    return {name: entry[1] for name, entry in now.items()}
 
 
 def _remember(cache: Path, answers: Mapping[str, list[str]]) -> None:

@@ -20,6 +20,7 @@ STEPS = {
     "count": "steps/count.py",
     "dataset": "steps/dataset.py",
     "report": "steps/report.py",
+    "manifest": "steps/manifest.py",
 }
 """Rule → the module of its step."""
 
@@ -29,6 +30,7 @@ RESOURCES = {"report": PACKAGE.parents[1] / "resources" / "report"}
 PLUMBING = {
     *("steps/plan.py", "steps/layout.py", "steps/trial.py", "steps/code.py"),
     *("files/atomic.py", "files/claim.py", "files/seals.py", "files/whole.py"),
+    "files/fingerprints.py",
 }
 """Says which jobs there are, hands them their data (which has digests of its own), puts results in place."""
 
