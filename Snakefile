@@ -15,7 +15,6 @@ include: "workflow/rules/report.smk"
 
 
 rule all:
-    default_target: True
     input:
         LAYOUT.inventory,
         LAYOUT.quality,
@@ -30,3 +29,12 @@ rule all:
         LAYOUT.report,
         [LAYOUT.matrix(panel, batch) for panel, batch in PLAN.matrices],
         [LAYOUT.matrix_quality(panel, batch) for panel, batch in PLAN.matrices],
+
+
+include: "workflow/rules/manifest.smk"
+
+
+rule run:
+    default_target: True
+    input:
+        LAYOUT.manifest,

@@ -37,15 +37,12 @@ unit_option = click.option("--unit", required=True, help="Unit of work, such as 
 
 def _plan(config: Path) -> Plan:
     """The plan of the study; a job of a run refuses one that was edited since the run began."""
-    from cytotrial.steps.environment import limit_this_job
+    from cytotrial.files.claim import refuse_if_overtaken
     from cytotrial.steps.plan import make_plan
 
+    refuse_if_overtaken()
     plan = make_plan(config)
-    begun_with = os.environ.get("CYTOTRIAL_STUDY")
-    if begun_with is None:
-        return plan
-    limit_this_job(plan.trial.settings.execution)
-    if plan.study_digest != begun_with:
+    if plan.study_digest != os.environ.get("CYTOTRIAL_STUDY", plan.study_digest):
         raise ConfigError(
             f"{config} or one of its sheets was edited while the run was going on.",
             hint="Run snakemake again: what was made from the earlier state is made anew where it differs.",
@@ -365,6 +362,59 @@ def report(config: Path) -> None:
 
 @cli.command()
 @config_option
+def manifest(config: Path) -> None:
+    """Write the manifest: hashes of everything that went in and came out of a run.
+
+    \b
+    Example:
+      cytotrial manifest
+    """
+    from cytotrial.steps.manifest import write_manifest
+
+    write_manifest(_plan(config))
+
+
+@cli.command()
+@config_option
+@click.option(
+    "--final",
+    is_flag=True,
+    help="Also refuse drafts, edited code, raw files the sheet does not pin.",
+)
+def verify(config: Path, final: bool) -> None:
+    """Compare results and raw files, by content, with the manifest; say what to run again.
+
+    Exit code 1 says that something is not as it was, or not fit for a final analysis.
+
+    \b
+    Example:
+      cytotrial verify --final
+    """
+    from cytotrial.steps.verify import verify as step
+
+    text, good = step(config, final=final)
+    click.echo(text)
+    sys.exit(0 if good else 1)
+
+
+@cli.command(context_settings={"ignore_unknown_options": True})
+@config_option
+@click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
+def resume(config: Path, arguments: tuple[str, ...]) -> None:
+    """Go on with a run that was killed, or make again what was changed; ARGUMENTS go to snakemake.
+
+    \b
+    Example:
+      cytotrial resume
+      cytotrial resume --profile workflow/profiles/slurm
+    """
+    from cytotrial.steps.resume import resume as step
+
+    sys.exit(step(config, arguments, default=DEFAULT_CONFIG))
+
+
+@cli.command()
+@config_option
 def summary(config: Path) -> None:
     """Say in a few lines what a run made.
 
@@ -391,7 +441,11 @@ def settings() -> None:
 
 
 def main() -> None:
-    """Entry point: run a command; print mendable errors without a traceback."""
+    """Entry point: run a command within the limits of its run; print mendable errors without a traceback."""
+    if os.environ.get("CYTOTRIAL_LIMITS"):
+        from cytotrial.steps.environment import limit_this_job
+
+        limit_this_job()
     _without_traceback(cli)
 
 

@@ -23,6 +23,7 @@ Identifier = Annotated[
     str,
     Field(pattern=r"^[A-Za-z0-9]([A-Za-z0-9._-]{0,62}[A-Za-z0-9])?$", description="An id as in the sheets."),
 ]
+Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$", description="As `sha256sum` prints it.")]
 PanelName = Annotated[
     str,
     Field(
@@ -363,6 +364,11 @@ class Settings(Model):
     cdisc: Cdisc = Field(default_factory=lambda: Cdisc.model_validate({}))
     report: Report = Field(default_factory=lambda: Report.model_validate({}))
     execution: Execution = Field(default_factory=lambda: Execution.model_validate({}))
+    locked: dict[RelativePath, Sha256] = Field(
+        default_factory=dict,
+        description="File → SHA-256 of what is approved for the final analysis: gatings, references, "
+        "matrices, overrides. What is not listed is a draft, which `cytotrial verify --final` refuses.",
+    )
     overrides: RelativePath | None = Field(
         None, description="Gates placed by hand; this version refuses a file that holds any."
     )

@@ -11,6 +11,7 @@ from cytotrial.errors import CytotrialError
 from cytotrial.steps.code import code_of
 from cytotrial.steps.environment import prepare_environment
 from cytotrial.steps.plan import make_plan
+from cytotrial.steps.runs import announce_run, begin_run, end_run, examine_results
 
 if config and not workflow.overwrite_configfiles:
     raise WorkflowError(
@@ -20,13 +21,42 @@ if config and not workflow.overwrite_configfiles:
 
 config_files = workflow.overwrite_configfiles or ["config/config.yaml"]
 
+# On a cluster a job reads this file again; the run is the process that the user started.
+MAIN = workflow.is_main_process
+
 try:
     PLAN = make_plan(Path(config_files[-1]))
+    LAYOUT = PLAN.layout
+    prepare_environment(PLAN, main=MAIN)
+    if MAIN:
+        examine_results(LAYOUT)
+        announce_run(LAYOUT)
 except CytotrialError as error:
     raise WorkflowError(str(error)) from None
 
-LAYOUT = PLAN.layout
-prepare_environment(PLAN)
+
+def all_jobs():
+    """(rule, outputs) of every job, whether or not there is something to do for it."""
+    return [(job.rule.name, [str(file) for file in job.output]) for job in workflow.dag.jobs]
+
+
+onstart:
+    if MAIN:
+        try:
+            begin_run(LAYOUT, all_jobs(), executor=workflow.executor_plugin.name)
+        except CytotrialError as error:
+            raise WorkflowError(str(error)) from None
+
+
+onsuccess:
+    if MAIN:
+        end_run(LAYOUT, "complete")
+
+
+onerror:
+    if MAIN:
+        end_run(LAYOUT, "failed")
+
 
 
 # All of the package must be installed where the jobs run; the image is used with --sdm only.

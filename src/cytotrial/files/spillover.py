@@ -20,7 +20,7 @@ import numpy as np
 import numpy.typing as npt
 
 from cytotrial.errors import CompensationError, all_problems
-from cytotrial.files.whole import write_text
+from cytotrial.files.whole import read_bytes, write_text
 from cytotrial.terms import SpilloverMatrix
 
 if TYPE_CHECKING:
@@ -130,16 +130,16 @@ def already_compensated(channels: Iterable[str]) -> bool:
 
 def _text(path: Path) -> str:
     try:
-        with path.open("rb") as stream:
-            content = stream.read(MAX_BYTES + 1)
+        size = path.stat().st_size
     except OSError as error:
         reason = error.strerror or type(error).__name__
         raise CompensationError(
             f"{path}: {reason}; a spillover matrix was expected.",
             hint="Copy the file there or correct the name.",
         ) from None
-    if len(content) > MAX_BYTES:
+    if size > MAX_BYTES:
         _stop(path, [f"the file is larger than {MAX_BYTES} bytes. Is this a spillover matrix?"])
+    content = read_bytes(path)
     if not content.strip():
         _stop(path, ["the file is empty. Copy it anew from where it was made."])
     try:

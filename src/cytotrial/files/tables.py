@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from cytotrial.errors import CytotrialError
-from cytotrial.files.whole import write_bytes, write_text
+from cytotrial.files.whole import read_text, write_bytes, write_text
 
 _FORMULA = ("=", "+", "-", "@", "\t", "\r", "＝", "＋", "－", "＠")
 
@@ -87,11 +87,12 @@ def read_table(path: Path) -> list[dict[str, str]]:
 
     Raises
     ------
+    SealError
+        If the table is not as it was made.
     CytotrialError
         If a line has more or fewer cells than the header: the file was cut or edited.
     """
-    with path.open(encoding="utf-8", newline="") as stream:
-        lines = list(csv.reader(stream))
+    lines = list(csv.reader(io.StringIO(read_text(path), newline="")))
     if not lines:
         raise CytotrialError(f"{path} is empty.", hint="Delete it and run snakemake again.")
     header = lines[0]

@@ -23,14 +23,19 @@ STEPS = {
     "count": "steps/count.py",
     "dataset": "steps/dataset.py",
     "report": "steps/report.py",
+    "manifest": "steps/manifest.py",
 }
 """Rule → the module of its step."""
 
 RESOURCES = {"report": PACKAGE.parents[1] / "resources" / "report"}
 """Rule → folder of the page templates that it fills."""
 
-PLUMBING = {"steps/plan.py", "steps/layout.py", "steps/trial.py", "steps/code.py"}
-"""Says which jobs there are and hands them their data, which has digests of its own."""
+PLUMBING = {
+    *("steps/plan.py", "steps/layout.py", "steps/trial.py", "steps/code.py"),
+    *("files/atomic.py", "files/claim.py", "files/seals.py", "files/whole.py"),
+    "files/fingerprints.py",
+}
+"""Says which jobs there are, hands them their data (which has digests of its own), puts results in place."""
 
 
 def code_of(rule: str, *, package: Path = PACKAGE) -> str:

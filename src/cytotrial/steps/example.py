@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from cytotrial.files.whole import write_text
+from cytotrial.files.atomic import replace_file
 
 EMBEDDED = Path("config/config.yaml")
 """The configuration that every user copies; a demo's is made from it."""
@@ -24,7 +24,7 @@ def write_configuration(folder: Path) -> Path | None:
     if f"fcs_dir: {folder.as_posix()}/fcs\n" in embedded:
         return EMBEDDED
     config = folder / "config.yaml"
-    write_text(config, configuration_for(embedded, folder))
+    replace_file(config, configuration_for(embedded, folder).encode())
     return config
 
 

@@ -55,6 +55,10 @@ FORMS = ("xpt", "json", "csv", "parquet")
 CHECKS = ("check", "rule", "status", "problems", "detail")
 
 
+ON_REQUEST = ("gatingml",)
+"""Folders below the results that commands fill on request; a run makes nothing in them."""
+
+
 @dataclass(frozen=True)
 class Layout:
     """Paths below one results folder."""
@@ -192,5 +196,29 @@ class Layout:
         return self.results / "report.html"
 
     @property
+    def manifest(self) -> Path:
+        return self.results / "manifest.json"
+
+    @property
     def fingerprints(self) -> Path:
         return self.results / "check" / ".fingerprints.json"
+
+    @property
+    def seen(self) -> Path:
+        """SHA-256 of the results as they were last looked at."""
+        return self.results / ".seen.json"
+
+    @property
+    def claim(self) -> Path:
+        """Which run holds the folder."""
+        return self.results / ".run.json"
+
+    @property
+    def jobs(self) -> Path:
+        """What the present run makes: result → rule."""
+        return self.results / ".jobs.json"
+
+    @property
+    def history(self) -> Path:
+        """One line for the beginning and one for the end of every run."""
+        return self.results / ".runs.jsonl"

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from cytotrial.files.strategy import gate_from_plain, gate_to_plain
-from cytotrial.files.whole import write_text
+from cytotrial.files.whole import read_text, write_text
 from cytotrial.science.gating import GatedTube
 from cytotrial.science.transforms import forward
 from cytotrial.terms import (
@@ -165,7 +165,7 @@ def write_pictures(path: Path, pictures: Sequence[Mapping[str, Any]]) -> None:
 
 def read_pictures(paths: Iterable[Path]) -> list[dict[str, Any]]:
     """The pictures of several units, with `counts` as arrays and `gate` as a gate."""
-    pictures = [picture for path in paths for picture in json.loads(path.read_text(encoding="utf-8"))]
+    pictures = [picture for path in paths for picture in json.loads(read_text(path))]
     return [
         {
             **picture,

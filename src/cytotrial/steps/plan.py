@@ -8,7 +8,7 @@ controls of a batch that belong to nobody.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
@@ -253,6 +253,7 @@ class Plan:
                 "visits": settings.visits.model_dump(),
                 "parameters": sorted(settings.parameters),
             },
+            "manifest": [settings.model_dump(mode="json"), self._named_digests()],
             "report": {
                 "report": settings.report.model_dump(),
                 "study": settings.study,
@@ -260,6 +261,14 @@ class Plan:
             },
         }
         return canonical(slices[rule])
+
+    @cached_property
+    def files_named(self) -> tuple[Path, ...]:
+        """The configuration and the files that it names: sheets, gatings, matrices, references, overrides."""
+        return files_in([str(self.trial.config), self.trial.settings.model_dump(mode="json")])
+
+    def _named_digests(self) -> list[list[str]]:
+        return [[str(path), sha256_of(path)] for path in self.files_named]
 
     def _gating_slice(self, panel: str) -> list[Any]:
         """The gating file by name and content (a copy may be older than what it replaces), and its use."""
@@ -291,8 +300,14 @@ class Plan:
         return digest(sheets[rule])
 
 
-def make_plan(config: Path) -> Plan:
+def make_plan(config: Path, *, fresh: bool = False) -> Plan:
     """The plan of a study.
+
+    Parameters
+    ----------
+    config : Path
+    fresh : bool
+        Read every FCS file anew, even if its size and time are those of the last look.
 
     Raises
     ------
@@ -303,7 +318,8 @@ def make_plan(config: Path) -> Plan:
     root = Path(trial.settings.fcs_dir)
     named = {root / tube.fcs for tube in trial.tubes if tube.fcs and tube.status == "DONE"}
     inside = sorted(path for path in named if path.resolve().is_relative_to(root.resolve()))
-    return Plan(trial, fingerprints(inside, cache=Layout(Path(trial.settings.results)).fingerprints))
+    cache = Layout(Path(trial.settings.results)).fingerprints
+    return Plan(trial, fingerprints(inside, cache=cache, fresh=fresh))
 
 
 def populations_used(settings: Settings, panel: str) -> list[str]:
@@ -315,6 +331,28 @@ def populations_used(settings: Settings, panel: str) -> list[str]:
         elif isinstance(parameter, Percent) and parameter.panel == panel:
             used |= {parameter.population, parameter.of}
     return sorted(used)
+
+
+def files_in(plain: Any) -> tuple[Path, ...]:
+    """The files that a part of the configuration names: whatever text in it is the name of a file."""
+    return tuple(sorted(Path(text) for text in {*_texts(plain)} if _is_file(text)))
+
+
+def _is_file(text: str) -> bool:
+    try:
+        return Path(text).is_file()
+    except OSError:  # longer than a name can be
+        return False
+
+
+def _texts(plain: Any) -> Iterator[str]:
+    if isinstance(plain, Mapping):
+        plain = list(plain.values())
+    if isinstance(plain, list):
+        for value in plain:
+            yield from _texts(value)
+    elif isinstance(plain, str):
+        yield plain
 
 
 def _row(tube: Tube) -> dict[str, Any]:

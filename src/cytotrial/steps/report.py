@@ -13,7 +13,7 @@ from typing import Any
 import pandas as pd
 
 from cytotrial import __version__
-from cytotrial.files.whole import write_text
+from cytotrial.files.whole import read_text, write_text
 from cytotrial.report.page import render_report
 from cytotrial.report.pictures import GatePicture
 from cytotrial.report.tables import ReportTables
@@ -77,7 +77,7 @@ def write_report(plan: Plan) -> None:
 
 
 def _read(path: Path) -> pd.DataFrame:
-    return pd.read_csv(path, dtype=str, keep_default_na=False)
+    return pd.read_csv(StringIO(read_text(path)), dtype=str, keep_default_na=False)
 
 
 def _frame(rows: Sequence[Any]) -> pd.DataFrame:
@@ -148,7 +148,7 @@ def _matrices(plan: Plan) -> dict[str, pd.DataFrame]:
     """The matrices that were made, by "panel, batch"."""
     made = {}
     for panel, batch in plan.matrices:
-        text = plan.layout.matrix(panel, batch).read_text(encoding="utf-8")
+        text = read_text(plan.layout.matrix(panel, batch))
         if not text.startswith("refused\n"):
             lines = [line for line in text.splitlines() if not line.startswith("# ")]
             made[f"{panel}, {batch}"] = pd.read_csv(StringIO("\n".join(lines)), index_col=0)
