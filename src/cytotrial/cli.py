@@ -360,6 +360,29 @@ def report(config: Path) -> None:
     write_report(_plan(config))
 
 
+@cli.command("export-gates")
+@config_option
+@click.option(
+    "--sample", "samples", multiple=True, help="A tube, by sample_id; may be repeated. All by default."
+)
+@click.option("--panel", help="Only the tubes of this panel.")
+@click.option("--check", "check_them", is_flag=True, help="Let FlowKit apply what was written, and compare.")
+def export_gates(config: Path, samples: tuple[str, ...], panel: str | None, check_them: bool) -> None:
+    """Write the gates of each tube as GatingML 2.0 to gatingml/<sample_id>.xml.
+
+    Exit code 2 says that a tube could not be written, or that FlowKit found other events.
+
+    \b
+    Example:
+      cytotrial export-gates --sample S001-TREG-V1 --check
+    """
+    from cytotrial.steps.export import export_gates as step
+
+    done = step(_plan(config), samples=samples, panel=panel, check=check_them)
+    click.echo(done.in_words())
+    sys.exit(0 if done.complete else 2)
+
+
 @cli.command()
 @config_option
 def manifest(config: Path) -> None:

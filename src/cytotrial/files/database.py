@@ -13,7 +13,7 @@ from typing import Any
 import duckdb
 
 from cytotrial.errors import DatasetError
-from cytotrial.files.tables import plain_text, read_table
+from cytotrial.files.tables import as_written, read_table
 
 TYPES = {
     "text": "VARCHAR",
@@ -99,7 +99,7 @@ def _value(text: str, kind: str) -> Any:
         return None
     if kind == "number":
         return float(text)
-    return int(text) if kind == "integer" else plain_text(text)
+    return int(text) if kind == "integer" else as_written(text)
 
 
 def _fill(

@@ -71,15 +71,15 @@ def _neutral(text: str) -> str:
     return f"'{clean}" if clean.startswith(_FORMULA) else clean
 
 
-def plain_text(cell: str) -> str:
-    """The text of a CSV cell as it was before it was neutralised.
+def as_written(text: str) -> str:
+    """The text of a cell without the apostrophe that keeps a spreadsheet from running it.
 
     Examples
     --------
-    >>> plain_text("'=1+1"), plain_text("'tis")
-    ('=1+1', "'tis")
+    >>> as_written("'-CD4"), as_written("'quoted'")
+    ('-CD4', "'quoted'")
     """
-    return cell[1:] if cell.startswith("'") and cell[1:].startswith(_FORMULA) else cell
+    return text[1:] if text.startswith("'") and text[1:].startswith(_FORMULA) else text
 
 
 def read_table(path: Path) -> list[dict[str, str]]:

@@ -79,6 +79,11 @@ class TubeEvents:
     def n_events(self) -> int:
         return self._events.n_events
 
+    @property
+    def matrices(self) -> Mapping[str, SpilloverMatrix]:
+        """Name → matrix, for what a dimension's `matrix` may name."""
+        return self._matrices
+
     def has_matrix(self, name: str) -> bool:
         return name in self._matrices
 
@@ -178,8 +183,9 @@ def contains(gate: Gate, events: TubeEvents) -> BoolArray:
     Returns
     -------
     ndarray of bool, shape (n_events,)
-        Rectangles: low <= value < high. Polygons: an odd number of windings, edges included.
-        Ellipsoids: edge included. An event that is not a number is in no bounded gate.
+        Rectangles: low <= value < high. Polygons: an odd number of windings; an event on a left or lower
+        edge is inside, one on a right or upper edge is not, as for rectangles. Ellipsoids: edge included.
+        An event that is not a number is in no bounded gate.
 
     Raises
     ------

@@ -195,6 +195,13 @@ class Layout:
     def report(self) -> Path:
         return self.results / "report.html"
 
+    def gatingml(self, sample_id: str) -> Path:
+        return self.results / "gatingml" / f"{sample_id}.xml"
+
+    @property
+    def gatingml_check(self) -> Path:
+        return self.results / "gatingml" / "check.csv"
+
     @property
     def manifest(self) -> Path:
         return self.results / "manifest.json"

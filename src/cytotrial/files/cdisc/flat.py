@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from cytotrial.dataset_terms import DatasetSpec
-from cytotrial.files.tables import plain_text, read_table, write_table
+from cytotrial.files.tables import as_written, read_table, write_table
 from cytotrial.files.whole import write_bytes
 
 
@@ -36,7 +36,7 @@ def read_csv(path: Path, spec: DatasetSpec) -> list[dict[str, Any]]:
 
 def _value(text: str, kind: str) -> Any:
     if kind in {"text", "iso"}:
-        return plain_text(text)
+        return as_written(text)
     if text == "":
         return None
     if kind == "date":
