@@ -227,6 +227,24 @@ def read_gating(config: Path, panel: str) -> None:
     compile_gating(config, panel=panel)
 
 
+@cli.command("learn-reference")
+@config_option
+@panel_option
+def learn_reference(config: Path, panel: str) -> None:
+    """Learn the constants of a panel's gate finders from tubes that an expert has gated.
+
+    Writes the file that `panels.<panel>.reference.file` names, and says from how many tubes and batches,
+    and which error is to be expected.
+
+    \b
+    Example:
+      cytotrial learn-reference --panel treg
+    """
+    from cytotrial.steps.learn import learn_reference as step
+
+    click.echo(step(config, panel=panel))
+
+
 @cli.command()
 @config_option
 @panel_option
@@ -434,6 +452,71 @@ def resume(config: Path, arguments: tuple[str, ...]) -> None:
     from cytotrial.steps.resume import resume as step
 
     sys.exit(step(config, arguments, default=DEFAULT_CONFIG))
+
+
+@cli.command()
+@config_option
+@click.argument("manual", type=click.Path(path_type=Path, exists=True))
+@click.option("--panel", help="Only the tubes of this panel.")
+@click.option(
+    "--map",
+    "mapping",
+    multiple=True,
+    metavar="OURS=THEIRS",
+    help="Which population is which, where the names differ; may be repeated.",
+)
+@click.option("--tubes", multiple=True, metavar="SAMPLE_ID", help="Only this tube; may be repeated.")
+@click.option(
+    "--min-ccc", type=click.FloatRange(-1, 1), help="Lin's coefficient that each population must reach."
+)
+@click.option("--min-f1", type=click.FloatRange(0, 1), help="Median F1 that each population must reach.")
+@click.option(
+    "--output",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="Where the page goes.  [default: agreement.html of the results]",
+)
+def agreement(
+    config: Path, manual: Path, min_ccc: float | None, min_f1: float | None, **choices: Any
+) -> None:
+    """Compare a run's populations with a manual gating of some of its tubes.
+
+    MANUAL is a FlowJo 10 workspace (its samples are the tubes' FCS file names), a GatingML 2.0 file (for
+    every tube) or a folder of GatingML files named <sample_id>.xml.
+
+    Exit code 2 says that something was not compared, or did not reach what was asked.
+
+    \b
+    Example:
+      cytotrial agreement expert.wsp --panel treg --map 'CD4+=T cells/CD4' --min-ccc 0.9
+    """
+    from cytotrial.science.agreement_summary import Wanted
+    from cytotrial.steps.agreement import compare_with_manual
+
+    done = compare_with_manual(_plan(config), manual, wanted=Wanted(min_ccc, min_f1), **choices)
+    click.echo(done.in_words())
+    sys.exit(0 if done.complete else 2)
+
+
+@cli.command()
+@config_option
+@click.argument("old", type=click.Path(path_type=Path, exists=True, file_okay=False))
+@click.argument("new", type=click.Path(path_type=Path, exists=True, file_okay=False))
+@click.option(
+    "--output",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="Where the page goes.  [default: compare.html of NEW]",
+)
+@click.option("--tubes", "n_tubes", default=10, show_default=True, help="Tubes that are pictured.")
+def compare(config: Path, old: Path, new: Path, output: Path | None, n_tubes: int) -> None:
+    """Compare two results folders of one study: values, medians, conclusions, and the tubes that moved most.
+
+    \b
+    Example:
+      cytotrial compare results results-new --output compare.html
+    """
+    from cytotrial.steps.compare import compare_results
+
+    click.echo(compare_results(old, new, config=config, output=output, n_tubes=n_tubes).in_words())
 
 
 @cli.command()

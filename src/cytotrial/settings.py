@@ -55,6 +55,39 @@ class Sheets(Model):
     exposure: RelativePath | None = Field(None, description="Doses given: for the individual profiles.")
 
 
+class Expert(Model):
+    """Tubes that an expert has gated, for `cytotrial learn-reference`."""
+
+    source: RelativePath = Field(
+        description="FlowJo workspace (.wsp), GatingML for all tubes (.xml), a folder of GatingML files "
+        "named <sample_id>.xml, or approved overrides (.tsv)."
+    )
+    tubes: list[Identifier] = Field(
+        default_factory=list,
+        description="Tubes to learn from; empty: all of the panel that the source gates.",
+    )
+    populations: dict[Text, Text] = Field(
+        default_factory=dict,
+        description="Population of the template → its name or path in the source; those of the same name "
+        "need no entry.",
+    )
+    expert: Text = Field(description="Who gated: initials and role, no name.")
+    gated_on: Annotated[str, Field(pattern=r"^[0-9]{4}-[0-9]{2}-[0-9]{2}$")] = Field(
+        description="When, as an ISO 8601 date."
+    )
+
+
+class Reference(Model):
+    """What tubes gated by an expert taught the finders of a panel."""
+
+    file: RelativePath = Field(
+        description="The file that `cytotrial learn-reference` writes and gating reads."
+    )
+    experts: list[Expert] = Field(
+        default_factory=list, description="What learn-reference reads; gating itself never does."
+    )
+
+
 class Panel(Model):
     """One kind of tube: its markers, its compensation and its gating."""
 
@@ -78,7 +111,11 @@ class Panel(Model):
     )
     batch_reference: bool = Field(
         True,
-        description="Whether gates may lean on the other tubes of the batch (no gate finder does so far).",
+        description="Whether gates may lean on the other tubes of the batch, where their finder does so.",
+    )
+    reference: Reference | None = Field(
+        None,
+        description="Reference tubes; without them every value that rests on found gates is `uncalibrated`.",
     )
     material: Literal["blood", "pbmc"] = Field(
         "blood",
@@ -325,6 +362,61 @@ class Cdisc(Model):
     )
 
 
+class QcDonor(Model):
+    """The quality-control donor: the same cells in every batch, followed from batch to batch."""
+
+    subjects: list[Identifier] = Field(
+        default_factory=list,
+        description="Subjects of the sample sheet that are quality-control donors; they are in no table of "
+        "the trial.",
+    )
+    establishing_batches: int = Field(
+        5,
+        ge=3,
+        le=100,
+        description="The first so many batches set the limits; each of them is judged by the others, each "
+        "later one by all before it that were in control.",
+    )
+
+
+class Doubt(Model):
+    """When a gate is doubted; a doubt flags every value that rests on the gate."""
+
+    batch_distance: float = Field(
+        0.04,
+        gt=0,
+        description="A gate of a reported population whose own position is farther from its batch's median "
+        "(on the gate's scale) is flagged FAR_FROM_BATCH.",
+    )
+    batch_distance_above: float = Field(
+        0.06, gt=0, description="The same for gates above the reported populations."
+    )
+    cohort_z: float = Field(
+        3.0,
+        gt=0,
+        description="A reported percentage with a larger robust z (of its logit, within the panel's sample "
+        "tubes) is flagged COHORT_OUTLIER.",
+    )
+    disagreement: float = Field(
+        1.3,
+        gt=1,
+        description="A second method that finds more by this factor, or fewer, flags METHODS_DISAGREE.",
+    )
+    similarity: float = Field(
+        0.85, ge=0, le=1, description="A tube less similar to the reference is flagged LOW_SIMILARITY."
+    )
+    few_events: int = Field(
+        50, ge=0, description="A reported population with fewer events is flagged FEW_POSITIVES."
+    )
+    few_parents: int = Field(
+        200, ge=0, description="A gate found on fewer events of its parent is flagged FEW_PARENTS."
+    )
+    hold_back: list[Annotated[str, Field(pattern=r"^[A-Z][A-Z0-9_]+$")]] = Field(
+        default_factory=lambda: ["FEW_PARENTS"],
+        description="Flags that hold a value back: status FAIL, with the reason, and no number.",
+    )
+
+
 class Report(Model):
     """What the report shows; changing it reruns the report only."""
 
@@ -362,6 +454,8 @@ class Settings(Model):
     visits: Visits = Field(default_factory=lambda: Visits.model_validate({}))
     quality: Quality = Field(default_factory=lambda: Quality.model_validate({}))
     cdisc: Cdisc = Field(default_factory=lambda: Cdisc.model_validate({}))
+    doubt: Doubt = Field(default_factory=lambda: Doubt.model_validate({}))
+    qc_donor: QcDonor = Field(default_factory=lambda: QcDonor.model_validate({}))
     report: Report = Field(default_factory=lambda: Report.model_validate({}))
     execution: Execution = Field(default_factory=lambda: Execution.model_validate({}))
     locked: dict[RelativePath, Sha256] = Field(

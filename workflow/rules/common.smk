@@ -85,6 +85,12 @@ def matrix_file(w):
     return [] if mode in {"controls", "embedded"} else [mode]
 
 
+def gating_files(w):
+    """A panel's gating, and what reference tubes taught its finders."""
+    panel = PLAN.trial.settings.panels[w.panel]
+    return [panel.gating, *([panel.reference.file] if panel.reference else [])]
+
+
 def gated(w):
     """A unit's tubes of a panel and the batch's controls that its gates look at."""
     return [*PLAN.tubes_to_gate(w.panel, w.unit), *PLAN.controls_of(w.panel, w.unit)]

@@ -3,7 +3,7 @@
 
 rule read_gating:
     input:
-        lambda w: PLAN.trial.settings.panels[w.panel].gating,
+        gating_files,
     output:
         LAYOUT.strategy("{panel}"),
     log:

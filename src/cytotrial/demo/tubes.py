@@ -13,7 +13,17 @@ import numpy.typing as npt
 from cytotrial.demo.biology import LAB, Biology, Lab
 from cytotrial.demo.cells import CD4, LYMPHOCYTES, T_CELLS, Kind
 from cytotrial.demo.chance import generator, lognormal_factor
-from cytotrial.demo.cohort import BATCH_DAYS, START, Blood, DemoSubject, Draw, batch_of, quality_control_donor
+from cytotrial.demo.cohort import (
+    BATCH_DAYS,
+    QC_DONOR,
+    START,
+    Blood,
+    DemoSubject,
+    Draw,
+    batch_of,
+    quality_control_donor,
+    quality_control_draw,
+)
 from cytotrial.demo.light import STEADY, Acquired, Conditions, Optics, Stain, Stretch, acquire
 from cytotrial.demo.panels import PANELS, DemoPanel, base_spillover
 from cytotrial.terms import Role
@@ -44,6 +54,8 @@ FIXED_ARTEFACTS = MappingProxyType(
     }
 )
 ARTEFACT_CHANCES = (("clog", 0.04), ("drift", 0.03), ("few_events", 0.03))
+QC_NUMBERS = 950_000
+"""Above those of any subject."""
 SCRAMBLE, PRIME = 611_953, 999_983
 
 
@@ -149,6 +161,20 @@ def _plan_sample(
     )
 
 
+def plan_quality_control(batch: str, *, n_events: int, seed: int) -> list[TubePlan]:
+    """The donor's tubes of a batch: Treg, Th17 and its unstimulated partner; there is no blood to count."""
+    draw = quality_control_draw(batch, seed=seed)
+    kinds = (("treg", Role.SAMPLE), ("th17", Role.SAMPLE), ("th17", Role.UNSTIMULATED))
+    plans = []
+    for place, (panel, role) in enumerate(kinds):
+        ending = "_unstim" if role is Role.UNSTIMULATED else ""
+        sample_id = opaque_id("T", QC_NUMBERS + 10 * draw.number + place)
+        name = f"{batch}/{QC_DONOR}_{panel}{ending}.fcs"
+        at = draw.collected + timedelta(hours=5 if panel == "th17" else 2, minutes=4 * place)
+        plans.append(TubePlan(sample_id, name, panel, role, batch, at, draw.blood, n_events, draw=draw))
+    return plans
+
+
 def _artefact(draw: Draw, panel: str, role: Role, sample_id: str, *, seed: int) -> str:
     if role is not Role.SAMPLE or (draw.subject, draw.visit, panel) == TRUNCATED:
         return ""
@@ -186,7 +212,7 @@ def plan_controls(batch: str, *, n_events: int, seed: int) -> list[TubePlan]:
 
 
 def plan_tubes(subjects: Iterable[DemoSubject], *, n_events: int, seed: int) -> list[TubePlan]:
-    """All tubes of the trial: those of the draws, then the controls of the batches these fall into."""
+    """All tubes of the trial: those of the draws, then donor and controls of the batches these fall into."""
     tubes = [
         plan
         for subject in subjects
@@ -194,7 +220,13 @@ def plan_tubes(subjects: Iterable[DemoSubject], *, n_events: int, seed: int) -> 
         for plan in plan_draw(subject, draw, n_events=n_events, seed=seed)
     ]
     batches = sorted({tube.batch for tube in tubes})
-    return tubes + [plan for batch in batches for plan in plan_controls(batch, n_events=n_events, seed=seed)]
+    beside = (plan_quality_control, plan_controls)
+    return tubes + [
+        plan
+        for batch in batches
+        for planned in beside
+        for plan in planned(batch, n_events=n_events, seed=seed)
+    ]
 
 
 def batch_of_panel(panel: DemoPanel, batch: str, *, seed: int, shift: float = 1.0) -> Batch:

@@ -84,6 +84,10 @@ class TubeEvents:
         """Name → matrix, for what a dimension's `matrix` may name."""
         return self._matrices
 
+    def with_matrices(self, matrices: Mapping[str, SpilloverMatrix]) -> TubeEvents:
+        """The same events with further matrices, as another gating names them."""
+        return TubeEvents(self._events, {**self._matrices, **matrices})
+
     def has_matrix(self, name: str) -> bool:
         return name in self._matrices
 

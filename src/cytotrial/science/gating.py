@@ -60,6 +60,8 @@ def gate_tube(
     borrowed: Mapping[str, PlacedGate] | None = None,
     batches: Mapping[str, Batch] | None = None,
     known: Mapping[str, PlacedGate] | None = None,
+    by_hand: Mapping[str, PlacedGate] | None = None,
+    excluded: Mapping[str, str] | None = None,
 ) -> GatedTube:
     """Place and apply every gate of a strategy on one tube.
 
@@ -78,12 +80,22 @@ def gate_tube(
     known : mapping of population to placed gate, optional
         The gates of a first pass over this very tube, without `batches`: a gate whose finder does not look
         at the batch, and above which nothing moved, is taken from here and not found again.
+    by_hand, excluded : mapping of population to placed gate, and to a reason, optional
+        Gates that a person placed on this tube, and populations that a person took out of it.
 
     Returns
     -------
     GatedTube
     """
-    around = Around(controls, borrowed, batches or {}, known or {}, bool(strategy.reference))
+    around = Around(
+        controls=controls,
+        borrowed=borrowed,
+        batches=batches or {},
+        known=known or {},
+        by_hand=by_hand or {},
+        excluded=excluded or {},
+        calibrated=bool(strategy.reference),
+    )
     return _gate(strategy.populations, tube, around)
 
 
@@ -145,6 +157,10 @@ def _place(population: Population, tube: StainedTube, so_far: _Progress, around:
             raise _LeftOutError(so_far.left_out[needed])
         if needed not in so_far.masks:
             raise GateError(so_far.missing.get(needed, f"population {needed} was not gated."))
+    if population.name in around.excluded:
+        raise GateError(around.excluded[population.name])
+    if population.name in around.by_hand:
+        return around.by_hand[population.name]
     if population.from_sample and population.name in (around.borrowed or {}):
         assert around.borrowed is not None
         return around.borrowed[population.name]

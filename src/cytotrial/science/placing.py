@@ -96,7 +96,7 @@ def _ask(
     view = View(
         dimensions,
         values,
-        _pooled(controls, find, population.parent),
+        pooled_values(controls, find, population.parent),
         find.reference,
         around.batches.get(population.name),
     )
@@ -113,7 +113,7 @@ def controls_for(
     return tuple(control for control in wanted if parent in control.masks)
 
 
-def _pooled(controls: Sequence[GatedTube], find: Find, parent: str) -> tuple[FloatArray, ...] | None:
+def pooled_values(controls: Sequence[GatedTube], find: Find, parent: str) -> tuple[FloatArray, ...] | None:
     """The controls' events of the parent population, one array for each dimension."""
     if not controls:
         return None

@@ -73,6 +73,8 @@ class Around:
     borrowed : for a control of a draw, the gates of the draw's sample tube, by population
     batches : population → where the other tubes of the batch have its gate
     known : gates that were placed on this very tube before the batch was looked at, by population
+    by_hand : gates that a person placed on this tube, by population; they come before all others
+    excluded : populations that a person took out of this tube, with the reason
     calibrated : whether reference tubes taught the strategy's finders
     """
 
@@ -80,4 +82,6 @@ class Around:
     borrowed: Mapping[str, PlacedGate] | None = None
     batches: Mapping[str, Batch] = field(default_factory=_nothing)
     known: Mapping[str, PlacedGate] = field(default_factory=_nothing)
+    by_hand: Mapping[str, PlacedGate] = field(default_factory=_nothing)
+    excluded: Mapping[str, str] = field(default_factory=_nothing)
     calibrated: bool = False

@@ -62,8 +62,16 @@ class Bench:
     def _matrices(self) -> dict[str, SpilloverMatrix]:
         return {}
 
-    def load(self, tube: Tube, checked: Mapping[str, str]) -> LoadedTube:
-        """Read one tube. Raises CytotrialError with the reason if it cannot be gated."""
+    def load(
+        self, tube: Tube, checked: Mapping[str, str], strategy: GatingStrategy | None = None
+    ) -> LoadedTube:
+        """Read one tube, for the panel's gating or another.
+
+        Raises
+        ------
+        CytotrialError
+            With the reason if it cannot be gated.
+        """
         path = self.plan.path_of(tube)
         report = inspect_fcs(path, root=Path(self.plan.trial.settings.fcs_dir))
         if report.header is None:
@@ -77,7 +85,7 @@ class Bench:
             tube.sample_id, decoded.events, report.header, self.plan.trial.settings.quality
         )
         flags += [f"NON_FINITE_EVENTS:{decoded.n_nonfinite}"] if decoded.n_nonfinite else []
-        strategy = strategy_of(self.strategies, fcs=tube.fcs)
+        strategy = strategy or strategy_of(self.strategies, fcs=tube.fcs)
         events = TubeEvents(
             decoded.events, {**strategy.matrices, **({TUBE_MATRIX: matrix} if matrix else {})}
         )

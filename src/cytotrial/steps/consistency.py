@@ -68,8 +68,18 @@ def unusable_settings(settings: Settings, read: SheetsRead) -> Iterator[str]:
     """What the configuration names and does not find, and folders that raw files and results would share."""
     yield from _missing_paths(settings)
     yield from _folders(settings)
-    yield from _unknown_profiles(settings, read)
+    yield from _unknown_subjects(settings, read)
     yield from _names_taken(read)
+
+
+def missing_references(settings: Settings) -> Iterator[str]:
+    """Reference files that gating would read and that are not there."""
+    for name, panel in settings.panels.items():
+        if panel.reference is not None and not Path(panel.reference.file).is_file():
+            yield (
+                f"panels.{name}.reference.file: '{panel.reference.file}' does not exist; make it with "
+                f"`cytotrial learn-reference --panel {name}`, or remove the section"
+            )
 
 
 def _missing_paths(settings: Settings) -> Iterator[str]:
@@ -109,13 +119,15 @@ def _folders(settings: Settings) -> Iterator[str]:
         yield f"results: '{settings.results}' is or holds the current folder; name a folder of its own"
 
 
-def _unknown_profiles(settings: Settings, read: SheetsRead) -> Iterator[str]:
+def _unknown_subjects(settings: Settings, read: SheetsRead) -> Iterator[str]:
     if read.subjects.problems:
         return
     names = [row.subject for row in read.subjects.rows]
-    for subject in settings.report.profiles:
-        if subject not in names:
-            yield f"report.profiles: '{subject}' is not in the subject sheet{suggestion(subject, names)}"
+    named = {"report.profiles": settings.report.profiles, "qc_donor.subjects": settings.qc_donor.subjects}
+    for key, subjects in named.items():
+        for subject in subjects:
+            if subject not in names:
+                yield f"{key}: '{subject}' is not in the subject sheet{suggestion(subject, names)}"
 
 
 def doubts(settings: Settings, read: SheetsRead) -> Iterator[str]:
@@ -124,7 +136,7 @@ def doubts(settings: Settings, read: SheetsRead) -> Iterator[str]:
     yield from _count_tubes_that_lack_numbers(settings, read)
     yield from _batches_that_lack_controls(settings, read.samples.rows)
     yield from _draws_outside_their_window(read)
-    yield from _subjects_without_first_dose(read)
+    yield from _subjects_without_first_dose(read, settings)
     yield from _blood_counts_of_no_draw(read)
 
 
@@ -221,8 +233,9 @@ def _day(day: int | None, otherwise: str) -> str:
     return otherwise if day is None else str(day)
 
 
-def _subjects_without_first_dose(read: SheetsRead) -> Iterator[str]:
-    lacking = [row.subject for row in read.subjects.rows if not row.first_dose]
+def _subjects_without_first_dose(read: SheetsRead, settings: Settings) -> Iterator[str]:
+    donors = settings.qc_donor.subjects
+    lacking = [row.subject for row in read.subjects.rows if not row.first_dose and row.subject not in donors]
     if lacking:
         some = ", ".join(lacking[:10]) + (f" and {len(lacking) - 10} more" if len(lacking) > 10 else "")
         yield f"no first_dose, so no study day: {some}"

@@ -11,7 +11,7 @@ from typing import Literal
 from cytotrial.errors import CytotrialError
 from cytotrial.science.gating import ControlKey, GatedTube, gate_control
 from cytotrial.steps.bench import Bench, Checked, usable
-from cytotrial.terms import Role, Tube
+from cytotrial.terms import GatingStrategy, Role, Tube
 
 Pairing = Literal["draw", "batch", "nearest"]
 
@@ -79,12 +79,14 @@ class ControlBench:
     """Reads and gates controls for the samples that look at them, each once.
 
     keys : (role, marker) of the controls that are looked at
+    strategy : by which controls are gated, if it is not the panel's
     """
 
     bench: Bench
     candidates: Sequence[Tube]
     checked: Checked
     keys: frozenset[ControlKey]
+    strategy: GatingStrategy | None = None
     _gated: dict[str, GatedTube | None] = field(default_factory=dict)
 
     def of(self, tube: Tube) -> dict[ControlKey, list[GatedTube]]:
@@ -107,7 +109,7 @@ class ControlBench:
         """A control down to the parents of controlled gates; None if it cannot be read."""
         if tube.sample_id not in self._gated:
             try:
-                loaded = self.bench.load(tube, self.checked[tube.sample_id])
+                loaded = self.bench.load(tube, self.checked[tube.sample_id], self.strategy)
                 self._gated[tube.sample_id] = gate_control(loaded.strategy, loaded.stained)
             except CytotrialError:  # the reason stands in the control's own rows
                 self._gated[tube.sample_id] = None

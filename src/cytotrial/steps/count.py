@@ -39,7 +39,7 @@ def draws_of(plan: Plan) -> Iterator[Draw]:
     inventory = {row["sample_id"]: row for row in read_table(plan.layout.inventory)}
     steady = {row["sample_id"]: _steady(row) for row in read_table(plan.layout.quality)}
     blood_counts = {count.specimen: count for count in plan.trial.cbc}
-    for specimen, tubes in _by_specimen(plan.trial.tubes).items():
+    for specimen, tubes in _by_specimen(plan.trial.participants_tubes).items():
         yield Draw(tubes, gated, inventory, blood_counts.get(specimen), steady)
 
 

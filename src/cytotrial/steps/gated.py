@@ -18,6 +18,9 @@ from cytotrial.steps.gate import Bench
 from cytotrial.steps.plan import GATED_ROLES, Plan
 from cytotrial.terms import BoolArray, PlacedGate, Tube
 
+HELD_BACK = ""
+"""Stands for the events of a population whose number is held back."""
+
 SHOWN = 6
 """Names that a message lists before it says how many more there are."""
 
@@ -27,6 +30,7 @@ class GatedAgain:
     """A tube as the run gated it, with its events.
 
     events : TubeEvents
+    channels : marker → $PnN
     keep : ndarray of bool, shape (n_events,): what acquisition quality left, the root population
     gates : the placed gates, parents first
     masks : population → ndarray of bool, shape (n_events,), each as many events as populations.csv says
@@ -34,6 +38,7 @@ class GatedAgain:
 
     tube: Tube
     events: TubeEvents
+    channels: Mapping[str, str]
     keep: BoolArray
     gates: tuple[PlacedGate, ...]
     masks: Mapping[str, BoolArray]
@@ -123,7 +128,7 @@ class GatedRun:
         stained, gates = loaded.stained, self.gates[tube.sample_id]
         masks = apply_strategy(gates, stained.events, root=stained.keep)
         self._compare_counts(tube, masks)
-        return GatedAgain(tube, stained.events, stained.keep, gates, masks)
+        return GatedAgain(tube, stained.events, stained.channels, stained.keep, gates, masks)
 
     def _bench(self, panel: str) -> Bench:
         return self._benches.setdefault(panel, Bench(self.plan, panel))
@@ -134,7 +139,7 @@ class GatedRun:
         other = [
             f"{name}: {n} events, populations.csv says {rows[name]['events'] if name in rows else 'nothing'}"
             for name, n in counted.items()
-            if name not in rows or rows[name]["events"] != str(n)
+            if name not in rows or rows[name]["events"] not in {str(n), HELD_BACK}
         ]
         if other:
             more = f" (and {len(other) - 1} more)" if len(other) > 1 else ""

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 from cytotrial.files.strategy import gate_from_json, gate_to_json
-from cytotrial.files.tables import Row
+from cytotrial.files.tables import Row, as_written
 from cytotrial.science.batches import Batch
 from cytotrial.terms import Origin, PlacedGate
 
@@ -23,9 +23,9 @@ def gate_row(sample_id: str, gate: PlacedGate, batch: Batch | None = None) -> Ro
         "control": gate.controls,
         "confidence": None if gate.confidence is None else round(gate.confidence, 4),
         "flags": gate.flags,
-        "position": _numbers(gate.position),
-        "position_se": _numbers(gate.position_se),
-        "batch_position": _numbers(batch.position if batch else ()),
+        "position": as_cell(gate.position),
+        "position_se": as_cell(gate.position_se),
+        "batch_position": as_cell(batch.position if batch else ()),
         "similarity": _rounded(gate.similarity),
         "disagreement": _rounded(gate.disagreement),
     }
@@ -35,15 +35,15 @@ def gate_of_row(row: Mapping[str, str]) -> PlacedGate:
     """The placed gate of a row that `gate_row` made; numbers as they were written."""
     origin: Origin = row["origin"]  # type: ignore[assignment]
     return PlacedGate(
-        row["population"],
-        row["parent"],
+        as_written(row["population"]),
+        as_written(row["parent"]),
         gate_from_json(row["gate"]),
         origin,
         _words(row["control"]),
         _number(row["confidence"]),
         _words(row["flags"]),
-        tuple(map(float, _words(row["position"]))),
-        tuple(map(float, _words(row["position_se"]))),
+        numbers_in(row["position"]),
+        numbers_in(row["position_se"]),
         _number(row["similarity"]),
         _number(row["disagreement"]),
     )
@@ -53,9 +53,23 @@ def _rounded(value: float | None) -> float | None:
     return None if value is None else round(value, DIGITS)
 
 
-def _numbers(values: tuple[float, ...]) -> str:
-    """Numbers as `0.41;0.02`; a single one is a number to any reader of the table."""
-    return ";".join(repr(round(float(value), DIGITS)) for value in values)
+def as_cell(values: Iterable[float]) -> float | str | None:
+    """Numbers as one cell: nothing, a number, or `0.41;0.02`."""
+    rounded = [round(float(value), DIGITS) for value in values]
+    if len(rounded) <= 1:
+        return rounded[0] if rounded else None
+    return ";".join(map(repr, rounded))
+
+
+def numbers_in(cell: str) -> tuple[float, ...]:
+    """The numbers that `as_cell` made a cell of.
+
+    Examples
+    --------
+    >>> numbers_in("'-0.5;0.25"), numbers_in("0.5"), numbers_in("")
+    ((-0.5, 0.25), (0.5,), ())
+    """
+    return tuple(float(number) for number in as_written(cell).split(";") if number)
 
 
 def _words(text: str) -> tuple[str, ...]:

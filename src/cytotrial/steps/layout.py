@@ -13,6 +13,13 @@ GATES = (
     "sample_id", "population", "parent", "gate", "origin", "control", "confidence", "flags",
     "position", "position_se", "batch_position", "similarity", "disagreement",
 )  # fmt: skip
+JUDGED = (*GATES, "bound", "batch_distance", "cohort_z", "score")
+"""What gates.csv has: the columns of a unit's table, and what only the whole trial can tell."""
+SCORES = ("sample_id", "population", "score", "reasons")
+QC_DONOR = (
+    "panel", "population", "measure", "batch", "acquired", "tubes", "value", "n_batches", "mean", "sd",
+    "low3", "low2", "high2", "high3", "z", "rule",
+)  # fmt: skip
 POOLS = ("panel", "batch", "population", "tubes", "position", "spread")
 PLACED = ("sample_id", "batch", *(name for name in GATES if name not in {"sample_id", "batch_position"}))
 QUALITY = (
@@ -205,6 +212,14 @@ class Layout:
     @property
     def manifest(self) -> Path:
         return self.results / "manifest.json"
+
+    @property
+    def agreement(self) -> Path:
+        return self.results / "agreement.html"
+
+    @property
+    def comparison(self) -> Path:
+        return self.results / "compare.html"
 
     @property
     def fingerprints(self) -> Path:

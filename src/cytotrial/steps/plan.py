@@ -239,7 +239,12 @@ class Plan:
             "read_gating": self._gating_slice(panel) if panel else None,
             "place": {**panels.get(panel, {}), "quality": settings.quality.model_dump()},
             "gate": {**panels.get(panel, {}), "quality": settings.quality.model_dump()},
-            "score": {},
+            "score": {
+                "doubt": settings.doubt.model_dump(),
+                "qc_donor": settings.qc_donor.model_dump(),
+                "parameters": {code: entry.model_dump() for code, entry in settings.parameters.items()},
+                "beads": settings.counts.beads,
+            },
             "count": {
                 "counts": settings.counts.model_dump(),
                 "parameters": {code: entry.model_dump() for code, entry in settings.parameters.items()},
@@ -273,7 +278,9 @@ class Plan:
     def _gating_slice(self, panel: str) -> list[Any]:
         """The gating file by name and content (a copy may be older than what it replaces), and its use."""
         gating = self.trial.settings.panels[panel].gating
-        return [gating, sha256_of(Path(gating)), populations_used(self.trial.settings, panel)]
+        reference = self.trial.settings.panels[panel].reference
+        learnt = [reference.file, sha256_of(Path(reference.file))] if reference else []
+        return [gating, sha256_of(Path(gating)), populations_used(self.trial.settings, panel), *learnt]
 
     def _matrix_file_digest(self, panel: str) -> str:
         """The content of the file a panel's matrix is read from; empty if it comes from elsewhere."""
@@ -300,7 +307,7 @@ class Plan:
         return digest(sheets[rule])
 
 
-def make_plan(config: Path, *, fresh: bool = False) -> Plan:
+def make_plan(config: Path, *, fresh: bool = False, with_references: bool = True) -> Plan:
     """The plan of a study.
 
     Parameters
@@ -308,13 +315,15 @@ def make_plan(config: Path, *, fresh: bool = False) -> Plan:
     config : Path
     fresh : bool
         Read every FCS file anew, even if its size and time are those of the last look.
+    with_references : bool
+        Whether the panels' reference files must be there; not so where they are about to be made.
 
     Raises
     ------
     ConfigError
         With every problem of the configuration and the sheets.
     """
-    trial = load_trial(config)
+    trial = load_trial(config, with_references=with_references)
     root = Path(trial.settings.fcs_dir)
     named = {root / tube.fcs for tube in trial.tubes if tube.fcs and tube.status == "DONE"}
     inside = sorted(path for path in named if path.resolve().is_relative_to(root.resolve()))

@@ -41,8 +41,8 @@ METHODS = {
 def write_report(plan: Plan) -> None:
     """Write report.html."""
     layout, trial = plan.layout, plan.trial
-    counts = mark_analysis_records(_read(layout.counts), _frame(trial.visits))
-    visits, subjects = _frame(trial.visits), _frame(trial.subjects)
+    counts = mark_analysis_records(_read(layout.counts), frame_of(trial.visits))
+    visits, subjects = frame_of(trial.visits), frame_of(trial.subjects)
     visit_wide = _read(layout.visit_wide)
     units = {column_of(value.test): value.unit for value in trial.clinical}
     planned = len(trial.subjects)
@@ -62,8 +62,8 @@ def write_report(plan: Plan) -> None:
         clinical_by_visit=clinical_by_visit(visit_wide, visits, units=units, n_planned=planned)
         if units
         else None,
-        clinical=_frame(trial.clinical) if trial.clinical else None,
-        exposure=_frame(trial.exposure) if trial.exposure else None,
+        clinical=frame_of(trial.clinical) if trial.clinical else None,
+        exposure=frame_of(trial.exposure) if trial.exposure else None,
         pictures=tuple(_pictures(plan)),
         spillover=_matrices(plan),
         compensation_quality=_flagged_pairs(plan),
@@ -80,7 +80,7 @@ def _read(path: Path) -> pd.DataFrame:
     return pd.read_csv(StringIO(read_text(path)), dtype=str, keep_default_na=False)
 
 
-def _frame(rows: Sequence[Any]) -> pd.DataFrame:
+def frame_of(rows: Sequence[Any]) -> pd.DataFrame:
     """A sheet's typed rows as a table; an open end or a missing value is an empty cell."""
     plain = [{key: _cell(value) for key, value in asdict(row).items()} for row in rows]
     return pd.DataFrame(plain)
@@ -98,7 +98,7 @@ def _pictures(plan: Plan) -> list[GatePicture]:
     units = sorted({(panel, unit) for panel, unit, _ in chosen})
     loaded = read_pictures(plan.layout.unit_pictures(*job) for job in units)
     wanted = {sample_id for _, _, sample_id in chosen}
-    return [_gate_picture(picture) for picture in loaded if picture["sample_id"] in wanted]
+    return [gate_picture(picture) for picture in loaded if picture["sample_id"] in wanted]
 
 
 def _pictured(plan: Plan) -> list[tuple[str, str, str]]:
@@ -116,7 +116,8 @@ def _pictured(plan: Plan) -> list[tuple[str, str, str]]:
     return chosen
 
 
-def _gate_picture(picture: dict[str, Any]) -> GatePicture:
+def gate_picture(picture: dict[str, Any]) -> GatePicture:
+    """A picture that the gating step wrote, as the report draws it."""
     x, y = picture["x"], picture["y"]
     parents = picture["parent_events"]
     return GatePicture(

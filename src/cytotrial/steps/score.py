@@ -2,15 +2,205 @@
 
 from __future__ import annotations
 
-from cytotrial.files.tables import concatenate, write_table
-from cytotrial.steps.layout import GATES, POPULATIONS
-from cytotrial.steps.plan import Plan
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+from cytotrial.files.strategy import read_strategies
+from cytotrial.files.tables import Row, read_table, write_table
+from cytotrial.science.doubt import Limits, Measures
+from cytotrial.science.teaching import untaught
+from cytotrial.settings import Doubt, Settings
+from cytotrial.steps.bounds import Beside, beside_controls
+from cytotrial.steps.cohort import Cohort, key_of_row, read_cohort
+from cytotrial.steps.gates_table import DIGITS, as_cell
+from cytotrial.steps.judge import Judged, Kind, Reported, carried, judge_gates, reported_of, yardsticks_of
+from cytotrial.steps.layout import JUDGED, POPULATIONS, QC_DONOR, SCORES
+from cytotrial.steps.plan import Plan, populations_used
+from cytotrial.steps.qc_donor import alarms, follow_donor, rows_of
+from cytotrial.steps.tails import read_tails
+from cytotrial.terms import GatingStrategy, Role, Status
+
+UNCALIBRATED = "uncalibrated"
+"""On every reported value of found gates that no reference tubes taught."""
+
+Strategies = Mapping[str, Mapping[str, GatingStrategy]]
+"""Panel → sample name → strategy."""
+
+
+@dataclass(frozen=True, eq=False)
+class Verdict:
+    """All that was said of the gates.
+
+    flags : (sample_id, population) → doubts about it and about what it rests on
+    alarms : (panel, batch, population) → flags of the quality-control donor
+    uncalibrated : (panel, population) of reported values that rest on gates found without a reference
+    """
+
+    judged: Mapping[tuple[str, str], Judged]
+    beside: Mapping[tuple[str, str], Beside]
+    flags: Mapping[tuple[str, str], tuple[str, ...]]
+    alarms: Mapping[tuple[str, str, str], tuple[str, ...]]
+    uncalibrated: frozenset[Kind]
 
 
 def score_gating(plan: Plan) -> None:
     """Write gates.csv, populations.csv, qc_donor.csv and review_scores.csv."""
-    layout = plan.layout
-    concatenate(layout.gates, [layout.joined_gates], columns=GATES, sort_by=["sample_id"])
-    concatenate(layout.populations, [layout.joined_populations], columns=POPULATIONS, sort_by=["sample_id"])
-    write_table(layout.qc_donor, ("batch",), [])
-    write_table(layout.review_scores, ("sample_id", "population", "score", "reasons"), [])
+    layout, settings = plan.layout, plan.trial.settings
+    gates, populations = read_table(layout.joined_gates), read_table(layout.joined_populations)
+    acquired = {row["sample_id"]: row["acquired"] for row in read_table(layout.inventory)}
+    cohort = read_cohort(gates, populations, plan.trial.tubes, settings.qc_donor.subjects)
+    reported = reported_of(settings, cohort)
+    strategies = {panel: read_strategies(layout.strategy(panel)) for panel in plan.gated_panels}
+    series = follow_donor(
+        cohort,
+        reported,
+        settings.qc_donor.subjects,
+        acquired,
+        _markers(strategies),
+        establishing=settings.qc_donor.establishing_batches,
+    )
+    verdict = Verdict(
+        **_judgements(plan, cohort, reported, acquired),
+        alarms=alarms(series),
+        uncalibrated=frozenset(_uncalibrated(strategies, settings, reported)),
+    )
+    write_table(layout.gates, JUDGED, _gate_rows(gates, verdict))
+    final = [_population_row(row, verdict, settings.doubt) for row in populations]
+    write_table(layout.populations, POPULATIONS, final)
+    write_table(layout.qc_donor, QC_DONOR, rows_of(series))
+    write_table(layout.review_scores, SCORES, _score_rows(final, verdict))
+
+
+def _judgements(
+    plan: Plan, cohort: Cohort, reported: Reported, acquired: Mapping[str, str]
+) -> dict[str, Any]:
+    tubes = {tube.sample_id: tube for tube in plan.trial.tubes}
+    tails = {
+        name: found
+        for job in plan.gating_jobs
+        for name, found in read_tails(plan.layout.unit_tails(*job)).items()
+    }
+    beside = beside_controls(cohort.gates, tails, tubes, acquired)
+    yardsticks = yardsticks_of(cohort, reported)
+    judged = judge_gates(cohort, yardsticks, reported, _limits(plan.trial.settings.doubt))
+    doubts = [
+        replace(entry, flags=(*entry.flags, *beside[entry.key].flags)) if entry.key in beside else entry
+        for entry in judged
+    ]
+    return {"judged": {entry.key: entry for entry in doubts}, "beside": beside, "flags": carried(doubts)}
+
+
+def _limits(doubt: Doubt) -> Limits:
+    return Limits(**{name: getattr(doubt, name) for name in Limits.__slots__})
+
+
+def _markers(strategies: Strategies) -> dict[Kind, str]:
+    """(panel, population) → the marker on the first axis of its gate."""
+    markers: dict[Kind, str] = {}
+    for panel, by_sample in strategies.items():
+        for strategy in by_sample.values():
+            for population in strategy.populations:
+                shape = population.find or population.gate
+                dimensions = getattr(shape, "dimensions", ())
+                if dimensions:
+                    markers[panel, population.name] = dimensions[0].channel
+    return markers
+
+
+def _uncalibrated(strategies: Strategies, settings: Settings, reported: Reported) -> Iterator[Kind]:
+    """What parameters report of panels whose gates are found without a reference."""
+    for panel, by_sample in strategies.items():
+        for population in populations_used(settings, panel):
+            of = reported.denominator((panel, population))
+            if any(untaught(strategy, population, of) for strategy in by_sample.values()):
+                yield panel, population
+
+
+# The final tables
+
+
+def _gate_rows(gates: Iterable[Mapping[str, str]], verdict: Verdict) -> Iterator[Row]:
+    for row in gates:
+        key = key_of_row(row)
+        judged, beside = verdict.judged.get(key), verdict.beside.get(key)
+        measures = judged.measures if judged else Measures()
+        middle = judged.batch_middle if judged else ()
+        yield {
+            **row,
+            "control": _joined(row["control"], beside.controls if beside else ()),
+            "flags": _joined(row["flags"], judged.flags if judged else ()),
+            "batch_position": row["batch_position"] or as_cell(middle),
+            "bound": _rounded(beside.bound if beside else None),
+            "batch_distance": _rounded(measures.batch_distance),
+            "cohort_z": _rounded(measures.cohort_z),
+            "score": _rounded(judged.score if judged else None),
+        }
+
+
+def _population_row(row: Mapping[str, str], verdict: Verdict, doubt: Doubt) -> Row:
+    key = key_of_row(row)
+    sample = row["role"] == Role.SAMPLE.value
+    kind = row["panel"], key[1]
+    laid = [
+        *verdict.flags.get(key, ()),
+        *(verdict.alarms.get((row["panel"], row["batch"], key[1]), ()) if sample else ()),
+        *((UNCALIBRATED,) if sample and kind in verdict.uncalibrated else ()),
+    ]
+    if not row["events"]:
+        return row
+    flags = _joined(row["flags"], laid)
+    judged = {**row, "flags": flags, "status": (Status.WARN if flags else Status.OK).value}
+    judged |= _background(row, verdict.beside.get(key))
+    held = [flag for flag in flags if flag.split(":")[0] in doubt.hold_back]
+    return _held_back(judged, held) if held else judged
+
+
+def _background(row: Mapping[str, str], beside: Beside | None) -> Row:
+    """What the FMO holds above the sample's cut, where no unstimulated tube says it already."""
+    if beside is None or beside.background_percent is None or row["background_percent"]:
+        return {}
+    percent = float(row["percent_of_parent"])
+    return {
+        "background_percent": beside.background_percent,
+        "net_percent": max(percent - beside.background_percent, 0.0),
+        "background_control": beside.controls,
+    }
+
+
+def _held_back(row: Row, held: Iterable[str]) -> Row:
+    """The row without its numbers: whoever reads it finds the reason, and nothing to use by mistake."""
+    numbers = ("events", "parent_events", "percent_of_parent", "background_percent", "net_percent")
+    return {
+        **row,
+        **dict.fromkeys(numbers),
+        "median_intensities": "",
+        "status": Status.FAIL.value,
+        "reason": f"held back: {', '.join(held)}",
+    }
+
+
+def _score_rows(populations: Iterable[Row], verdict: Verdict) -> Iterator[Row]:
+    """How doubtful every gate of every sample tube is, most doubtful first within a tube's gating order."""
+    for row in populations:
+        if row["role"] != Role.SAMPLE.value or row["status"] == Status.NOT_DONE.value or not row["parent"]:
+            continue
+        judged = verdict.judged.get(key_of_row(row))
+        reasons = list(row["flags"]) if not isinstance(row["flags"], str) else row["flags"].split(";")
+        failed = row["status"] == Status.FAIL.value
+        worst = f"largest rank: {judged.worst}" if judged and judged.worst else ""
+        yield {
+            "sample_id": row["sample_id"],
+            "population": row["population"],
+            "score": 1.0 if failed else _rounded(judged.score if judged else 0.0),
+            "reasons": tuple(reason for reason in (*reasons, worst) if reason),
+        }
+
+
+def _joined(text: str, more: Iterable[str]) -> tuple[str, ...]:
+    """Words of a cell and more of them, each once."""
+    return tuple(dict.fromkeys([*(word for word in text.split(";") if word), *more]))
+
+
+def _rounded(value: float | None) -> float | None:
+    return None if value is None else round(value, DIGITS)

@@ -31,6 +31,7 @@ from cytotrial.settings import Settings, Sheets, load_settings
 from cytotrial.steps.consistency import (
     SheetsRead,
     doubts,
+    missing_references,
     unknown_in_samples,
     unknown_subjects,
     unusable_settings,
@@ -44,6 +45,7 @@ Row = TypeVar("Row")
 class Trial:
     """Configuration and sheets of one study, consistent with each other.
 
+    subjects : the participants; quality-control donors are none
     extra : sample_id → cells of the columns that are not interpreted
     warnings : what may be meant so, but deserves a look; one sentence each
     """
@@ -59,14 +61,22 @@ class Trial:
     extra: Mapping[str, Mapping[str, str]]
     warnings: tuple[str, ...]
 
+    @property
+    def participants_tubes(self) -> tuple[Tube, ...]:
+        """The tubes of the trial's own subjects: without controls of batches and quality-control donors."""
+        donors = self.settings.qc_donor.subjects
+        return tuple(tube for tube in self.tubes if tube.subject and tube.subject not in donors)
 
-def load_trial(config: Path) -> Trial:
+
+def load_trial(config: Path, *, with_references: bool = True) -> Trial:
     """The study that a configuration describes.
 
     Parameters
     ----------
     config : Path
         A YAML file; the paths in it are relative to the current folder.
+    with_references : bool
+        Whether the panels' reference files must be there; not so where they are about to be made.
 
     Raises
     ------
@@ -84,6 +94,7 @@ def load_trial(config: Path) -> Trial:
     read = _read_sheets(paths) if paths else None
     if settings and read:
         problems = list(unusable_settings(settings, read))
+        problems += missing_references(settings) if with_references else []
         blocks += [all_problems(str(config), problems)] if problems else []
     if read and paths:
         blocks += _sheet_blocks(paths, read, settings)
@@ -93,7 +104,7 @@ def load_trial(config: Path) -> Trial:
         config=config,
         settings=settings,
         tubes=read.samples.rows,
-        subjects=read.subjects.rows,
+        subjects=tuple(row for row in read.subjects.rows if row.subject not in settings.qc_donor.subjects),
         visits=read.visits.rows,
         cbc=read.cbc.rows,
         clinical=read.clinical.rows,
