@@ -10,7 +10,7 @@ import pandas as pd
 
 from cytotrial.report.layout import Group, Row, Table, as_texts, distinct, spaced
 from cytotrial.report.tables import PRIVATE, ReportTables, measured, rows_of
-from cytotrial.report.text import DASH, number, short, unit_label, whole
+from cytotrial.report.text import DASH, limits_in_words, number, short, unit_label, whole
 from cytotrial.terms import Outcome, Status
 
 _VALUE_COLUMNS = (
@@ -39,7 +39,7 @@ def flagged_values(tables: ReportTables) -> Table:
     counts = tables.counts
     missing = counts["value"].isna()
     flagged = counts[~missing & (counts["status"].ne(Status.OK.value) | counts["flags"].ne(""))]
-    rows = [*_rows_missing(counts[missing]), *(_flagged_row(row, tables) for row in rows_of(flagged))]
+    rows = [*_rows_missing(counts[missing]), *(_flagged_row(row) for row in rows_of(flagged))]
     rows.sort(key=lambda row: (row[0], order.get(row[1], len(order)), row))
     return Table(
         id="l1-values",
@@ -48,8 +48,8 @@ def flagged_values(tables: ReportTables) -> Table:
         groups=(Group("", tuple(rows)),),
         texts=10,
         notes=(
-            f"Class: not detected below {tables.lod_events} events, detected but not quantifiable below "
-            f"{tables.lloq_events} events, else quantifiable. CV: counting error only.",
+            f"Class, by the events above background: {limits_in_words(tables.limits)}. CV: counting error, "
+            "with that of the blood count or of the metered volume where the count rests on one.",
         ),
     )
 
@@ -66,22 +66,14 @@ def _rows_missing(missing: pd.DataFrame) -> list[Row]:
     ]
 
 
-def _flagged_row(row: Any, tables: ReportTables) -> Row:
+def _flagged_row(row: Any) -> Row:
     return (
         *(row.subject, row.visit, row.specimen, spaced(row.sample_ids), row.parameter, row.status),
-        *(spaced(row.flags), _detection(row.events, tables), row.gating_version),
+        *(spaced(row.flags), row.quantifiable.lower(), row.gating_version),
         "yes" if row.analysis == "Y" else "no",
         *(short(row.value), unit_label(row.unit), whole(row.events), whole(row.parent_events)),
         number(row.cv_percent, 1),
     )
-
-
-def _detection(events: float, tables: ReportTables) -> str:
-    if not np.isfinite(events):
-        return ""
-    if events < tables.lod_events:
-        return "not detected"
-    return "detected, not quantifiable" if events < tables.lloq_events else "quantifiable"
 
 
 def flagged_populations(populations: pd.DataFrame) -> Table:
