@@ -25,7 +25,7 @@ from cytotrial.terms import (
     PolygonGate,
     RectangleGate,
 )
-from tests.report.records import recorded
+from tests.report.records import candidates_of, recorded
 
 X, Y = Dimension("PE-A"), Dimension("SSC-A")
 UNIT = (0.0, 1.0)
@@ -120,6 +120,7 @@ def report_of(counts: pd.DataFrame, **more: object) -> ReportTables:
             populations=empty.reindex(columns=[*empty.columns, *numbers]),
             gates=empty,
             counts=counts,
+            candidates=candidates_of(counts, VISITS),
             visit_wide=pd.DataFrame(columns=["subject", "visit"]),
             visits=VISITS,
             subjects=pd.DataFrame({"subject": ["001"], "first_dose": ["2024-03-01"]}),

@@ -23,7 +23,7 @@ from cytotrial.report.pictures import GatePicture
 from cytotrial.report.tables import ReportTables
 from cytotrial.science.statistics import cell_counts_by_visit, clinical_by_visit, completeness
 from cytotrial.terms import IDENTITY, Dimension, RectangleGate
-from tests.report.records import recorded
+from tests.report.records import candidates_of, recorded
 
 EVIL = '<img src=x onerror=1></script><script>alert("1")</script>'
 
@@ -141,6 +141,7 @@ def tables_of(counts: pd.DataFrame, **changes: object) -> ReportTables:
         populations=POPULATIONS,
         gates=GATES,
         counts=counts,
+        candidates=candidates_of(counts, VISITS),
         visit_wide=WIDE,
         visits=VISITS,
         subjects=SUBJECTS,
@@ -208,7 +209,12 @@ def test_baseline_has_no_change_from_itself(page: str):
 def test_an_unscheduled_draw_is_in_the_listings_but_not_in_table_1(page: str):
     assert not any("UNSCHEDULED" in cell for row in rows_of(page, "t1") for cell in row)
     mapped = [row for row in rows_of(page, "l3") if row[1] == "UNSCHEDULED"]
-    assert [(row[0], row[4], row[6], row[7]) for row in mapped] == [("001", "Week 6", "no", "60")]
+    assert mapped == [
+        [
+            *("001", "UNSCHEDULED", "001.UNSCHEDULED", "2024-04-13", "–", "OUTSIDE_WINDOW", "0/1"),
+            *("60", "–", "–", "–"),
+        ]
+    ]
 
 
 def test_the_state_of_every_subject_at_every_visit_is_shown(page: str):
@@ -244,10 +250,15 @@ def test_flagged_and_missing_values_are_listed_with_their_events(page: str):
     ]
 
 
-def test_a_draw_outside_its_window_is_marked(page: str):
-    week12 = next(row for row in rows_of(page, "l3") if row[:2] == ["001", "Week 12"])
-    # Day 130 lies 3 days behind the window 65 to 127 and 45 behind the target
-    assert week12[4:] == ["", "NO", "yes", "130", "85", "45", "65 to 127"]
+def test_every_draw_is_listed_with_the_visit_of_its_day_and_how_far_it_is_from_the_target():
+    counts = counts_of(TREG)
+    candidates = candidates_of(counts, VISITS)
+    early = candidates["specimen"] == "001.Week 12"
+    candidates.loc[early, ["analysis_visit", "target_day", "days_from_target"]] = ["Week 6", 43, 17]
+    rows = rows_of(render_report(tables_of(counts, candidates=candidates)), "l3")
+    moved = next(row for row in rows if row[:2] == ["001", "Week 12"])
+    assert moved[4:7] == ["Week 6", "–", "1/1"]
+    assert moved[8:] == ["43", "17", "2 to 64"]
 
 
 def test_gates_placed_by_hand_are_listed(page: str):

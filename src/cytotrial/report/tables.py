@@ -30,7 +30,7 @@ class ReportTables:
     ----------
     study, title : str
         STUDYID and the title of the page.
-    inventory, populations, gates, counts, visit_wide : DataFrame
+    inventory, populations, gates, counts, candidates, visit_wide : DataFrame
         The result files of the same names. `counts` also has the columns `analysis`, "Y" on the
         records that the tables by visit use, and `quantifiable`, what the record's events allow to be
         said. `inventory` may have panel, role, subject, visit and batch joined to it.
@@ -64,6 +64,7 @@ class ReportTables:
     populations: pd.DataFrame
     gates: pd.DataFrame
     counts: pd.DataFrame
+    candidates: pd.DataFrame
     visit_wide: pd.DataFrame
     visits: pd.DataFrame
     subjects: pd.DataFrame
@@ -89,6 +90,9 @@ _TEXT = {
         *("subject", "visit", "specimen", "collected", "parameter", "unit", "method"),
         *("status", "flags", "gating_version", "sample_ids", "analysis", "quantifiable"),
     ),
+    "candidates": (
+        *("subject", "visit", "specimen", "collected", "analysis_visit", "answers", "reason_not_chosen"),
+    ),
     "visit_wide": ("subject", "visit"),
     "visits": ("visit", "baseline"),
     "subjects": ("subject", "first_dose"),
@@ -105,6 +109,7 @@ _SUMMARY = (
 _NUMBERS = {
     "populations": ("events", "parent_events", "percent_of_parent"),
     "counts": ("study_day", "value", "ci_low", "ci_high", "events", "parent_events", "cv_percent"),
+    "candidates": ("study_day", "target_day", "days_from_target"),
     "visits": ("visit_num", "target_day", "first_day", "last_day"),
     "cell_counts": (*_SUMMARY, "n_below_lloq", "n_not_done", "n_failed", "lloq_value"),
     "completeness": ("available", "expected"),

@@ -63,6 +63,7 @@ def _tables(plan: Plan) -> ReportTables:
         populations=_read(layout.populations),
         gates=_read(layout.gates),
         counts=counts,
+        candidates=candidates,
         visit_wide=visit_wide,
         visits=visits,
         subjects=subjects,
