@@ -9,7 +9,7 @@ import pytest
 
 from cytotrial.demo import write_demo
 from cytotrial.files.tables import read_table
-from cytotrial.steps.check import check_unit, join_inventory
+from cytotrial.steps.check import check_tube, check_unit, join_inventory
 from cytotrial.steps.collect import collect_gating
 from cytotrial.steps.compensate import compensate_batch
 from cytotrial.steps.count import count_specimens
@@ -152,3 +152,58 @@ def rows_of_sheet(name: str) -> list[dict[str, str]]:
     lines = Path(f"resources/demo/sheets/{name}.tsv").read_text(encoding="utf-8").splitlines()
     header = lines[0].split("\t")
     return [dict(zip(header, line.split("\t"), strict=True)) for line in lines[1:]]
+
+
+def recomputed(row: dict[str, str], others: dict[str, dict[str, str]]) -> float:
+    """The value of a row of specimens.csv from its own columns; a ratio from the rows of its draw."""
+    n = {name: float(cell) for name, cell in row.items() if name in NUMBERS and cell}
+    if row["method"] == "RATIO":
+        above, below = (others[f"{row['specimen']}/{code}"] for code in ("TH17ABS", "TREGABS"))
+        return float(above["value"]) / float(below["value"])
+    if row["method"] == "BEAD":
+        return n["events"] / n["bead_events"] * n["beads_per_tube"] / n["blood_ul"]
+    share = n["events"] / n["parent_events"]
+    if "BACKGROUND" in row["method"]:
+        share = max(0.0, share - n["background_events"] / n["background_parent_events"])
+    return share * (n["parent_value"] if row["method"].startswith("XTUBE") else 100)
+
+
+NUMBERS = {
+    "events", "parent_events", "bead_events", "beads_per_tube", "blood_ul", "background_events",
+    "background_parent_events", "parent_value",
+}  # fmt: skip
+
+
+def test_every_value_can_be_worked_out_again_from_its_own_row(
+    simulated: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.chdir(simulated)
+    rows = count_study(Path("config/config.yaml"), "count", "treg", "th17")
+    known = [row for row in rows.values() if row["value"]]
+    assert {row["parameter"] for row in known} == {
+        "LYMABS", "CD4ABS", "TREGPCD4", "TH17PCD4", "TREGABS", "TH17ABS", "TH17TREG",
+    }  # fmt: skip
+    for row in known:
+        assert recomputed(row, rows) == pytest.approx(float(row["value"]), rel=1e-9)
+        assert float(row["ci_low"]) <= float(row["value"]) <= float(row["ci_high"])
+        assert (row["lod_events"], row["lloq_events"]) == ("20", "50")
+
+
+def test_what_a_cytometer_says_of_volume_time_and_lost_events_is_in_the_inventory(
+    shared: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    # The Attune file tells $VOL 46000, $BTIM 09:50:15, $ETIM 09:50:30 and $LOST 0; it has no $ABRT.
+    monkeypatch.chdir(tmp_path)
+    Path("raw").mkdir()
+    shutil.copy(shared / "data" / "odd_formats" / "attune_nxt_vol46000_utf8_names.fcs", "raw/a.fcs")
+    sheet = "sample_id\tfcs\tpanel\trole\tsubject\tvisit\tcollected\tbatch\n"
+    row = "A\ta.fcs\tcount\tsample\tS1\tV1\t2024-01-01\tB1\n"
+    Path("samples.tsv").write_text(sheet + row, encoding="utf-8")
+    Path("subjects.tsv").write_text("subject\nS1\n", encoding="utf-8")
+    visit = "visit\tvisit_num\ttarget_day\tfirst_day\tlast_day\tbaseline\nV1\t1\t1\t\t\tY\n"
+    Path("visits.tsv").write_text(visit, encoding="utf-8")
+    Path("config.yaml").write_text(CONFIG, encoding="utf-8")
+    Path("count.yaml").write_text(GATING, encoding="utf-8")
+    plan = make_plan(Path("config.yaml"))
+    found = check_tube(plan, plan.trial.tubes[0])
+    assert (found["volume_nl"], found["seconds"], found["events_lost"]) == (46_000.0, 15.0, 0)
