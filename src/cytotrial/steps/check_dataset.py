@@ -19,7 +19,8 @@ from cytotrial.files.names_in_outputs import Outputs, forbidden_values, names_fo
 from cytotrial.files.tables import read_table, write_table
 from cytotrial.science.cdisc.conformance import adam, sdtm
 from cytotrial.science.cdisc.conformance.model import Finding, TrialData, examine
-from cytotrial.steps.cdisc_study import cell_tests, study_terms
+from cytotrial.steps.cdisc_study import study_terms
+from cytotrial.steps.cdisc_tests import cell_tests
 from cytotrial.steps.layout import CHECKS, Layout
 from cytotrial.steps.plan import Plan
 from cytotrial.steps.trial import Trial
@@ -97,11 +98,7 @@ def _row(finding: Finding) -> dict[str, object]:
 
 
 def _require_files(layout: Layout) -> None:
-    missing = [
-        str(path)
-        for path in (*layout.sdtm_files, *layout.adam_files, *layout.define_files)
-        if not path.is_file()
-    ]
+    missing = [str(path) for path in (*layout.counted_files, *layout.dataset_files) if not path.is_file()]
     if missing:
         raise DatasetError(
             all_problems("the trial dataset", [f"{path} is not there" for path in missing]),
@@ -167,12 +164,7 @@ def _definitions(layout: Layout, specification: Specification) -> Iterator[str]:
 
 
 def _names_in_outputs(plan: Plan) -> Iterator[str]:
-    layout = plan.layout
-    tables = [
-        layout.inventory, layout.quality, layout.gates, layout.populations, layout.specimens,
-        layout.candidates, layout.counts, layout.counts_parquet, layout.visit_wide,
-    ]  # fmt: skip
-    outputs = Outputs([*tables, *layout.sdtm_files, *layout.adam_files, *layout.define_files])
+    outputs = Outputs([*plan.layout.counted_files, *plan.layout.dataset_files])
     values: dict[str, set[str]] = {}
     root = Path(plan.trial.settings.fcs_dir)
     for name in sorted(plan.fcs_sha256):

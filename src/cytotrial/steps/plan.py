@@ -193,6 +193,11 @@ class Plan:
                 "visits": settings.visits.model_dump(),
                 "parameters": sorted(settings.parameters),
             },
+            "sdtm": self._cdisc_slice(),
+            "adam": self._cdisc_slice(),
+            "define": [settings.study, settings.cdisc.results_origin],
+            "check_dataset": [self._cdisc_slice(), panels],
+            "database": [settings.study, sorted(settings.parameters)],
             "report": {
                 "report": settings.report.model_dump(),
                 "study": settings.study,
@@ -200,6 +205,20 @@ class Plan:
             },
         }
         return canonical(slices[rule])
+
+    def _cdisc_slice(self) -> dict[str, Any]:
+        """What the datasets in CDISC form state: tests, terms, and the gating files by their content."""
+        settings = self.trial.settings
+        return {
+            "study": settings.study,
+            "cdisc": settings.cdisc.model_dump(),
+            "visits": settings.visits.model_dump(),
+            "parameters": {code: entry.model_dump() for code, entry in settings.parameters.items()},
+            "panels": {
+                name: [entry.material, sorted(entry.markers), sha256_of(Path(entry.gating))]
+                for name, entry in settings.panels.items()
+            },
+        }
 
     def _gating_slice(self, panel: str) -> list[Any]:
         """The gating file by name and content (a copy may be older than what it replaces), and its use."""
@@ -221,6 +240,7 @@ class Plan:
                 [asdict(visit) for visit in trial.visits],
                 [asdict(value) for value in trial.clinical],
             ],
+            **dict.fromkeys(("sdtm", "adam", "check_dataset", "database"), _all_sheets(trial)),
             "report": [
                 [asdict(visit) for visit in trial.visits],
                 [asdict(value) for value in trial.clinical],
@@ -254,6 +274,11 @@ def populations_used(settings: Settings, panel: str) -> list[str]:
         elif isinstance(parameter, Percent) and parameter.panel == panel:
             used |= {parameter.population, parameter.of}
     return sorted(used)
+
+
+def _all_sheets(trial: Trial) -> list[Any]:
+    others = (trial.subjects, trial.visits, trial.cbc, trial.clinical, trial.exposure)
+    return [[_row(tube) for tube in trial.tubes], *([asdict(row) for row in sheet] for sheet in others)]
 
 
 def _row(tube: Tube) -> dict[str, Any]:

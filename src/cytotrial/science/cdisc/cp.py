@@ -171,7 +171,7 @@ def _which_test(test: CellTest, study: StudyTerms) -> Row:
         "CPCAT": "IMMUNOPHENOTYPING",
         "CPTSTPNL": test.panel,
         "CPNAM": study.laboratory,
-        "CPSPEC": study.specimen,
+        "CPSPEC": test.specimen,
         "CPSPCCND": study.specimen_condition,
         "CPMETHOD": test.method,
     }

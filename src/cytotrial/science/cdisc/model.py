@@ -42,6 +42,7 @@ class CellTest:
     stimulated: bool = False
     agents: str = ""
     method: str = ""
+    specimen: str = "BLOOD"
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +60,6 @@ class StudyTerms:
     country: str = ""
     treatment: str = ""
     laboratory: str = ""
-    specimen: str = "BLOOD"
     specimen_condition: str = ""
     by_sponsor: bool = False
     day1_before_dose: bool = True
