@@ -30,7 +30,7 @@ def forbidden_values(path: Path, *, root: Path) -> dict[str, str]:
     """Keyword → value of a file, of those that may not leave it; empty for a file that is not understood.
 
     Technical keywords (how events are stored, which instrument, when) are left out, and so are values
-    that are too short to be told from chance.
+    that stand in outputs by chance: short ones, and single words of keywords that name nobody.
     """
     notes = Notes()
     keywords = Keywords()
@@ -51,7 +51,8 @@ def _is_forbidden(keyword: str, value: str) -> bool:
         return False
     if is_identifying(keyword):
         return True
-    return any(letter.isalpha() for letter in value) and not _DATE.fullmatch(value)
+    telling = len(value.split()) > 1 or any(letter.isdigit() for letter in value)
+    return telling and any(letter.isalpha() for letter in value) and not _DATE.fullmatch(value)
 
 
 class Outputs:
