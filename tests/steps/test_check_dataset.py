@@ -136,7 +136,7 @@ def qualifier(trial: Trial, row: dict[str, Any], name: str, value: str) -> None:
 
 def a_qualifier_of_no_record(trial: Trial) -> None:
     rows = trial.rows("SUPPCP")
-    rows[-1]["IDVARVAL"] = "9999"
+    next(row for row in rows if row["QNAM"] == "CPQCFL")["IDVARVAL"] = "9999"
     trial.write("SUPPCP", rows)
 
 
@@ -187,8 +187,8 @@ def text_that_is_not_ascii(trial: Trial) -> None:
 
 
 def two_baselines(rows: Rows) -> None:
-    row = next(row for row in rows if row["ABLFL"] == "" and row["CHG"] is None and row["AVAL"] is not None)
-    row["ABLFL"] = "Y"
+    row = next(row for row in rows if row["CHG"] is not None)
+    row |= {"ABLFL": "Y", "CHG": None, "PCHG": None, "R2BASE": None}
 
 
 def another_base(rows: Rows) -> None:

@@ -49,7 +49,9 @@ def test_a_table_holds_what_its_file_holds(trial: DatasetFolder, name: str):
     assert len(stored) == len(rows)
     for row, cells in zip(rows, stored, strict=True):
         for text, cell in zip(row.values(), cells, strict=True):
-            same = cell is None if text == "" else cell == (float(text) if not isinstance(cell, str) else text)
+            same = (
+                cell is None if text == "" else cell == (float(text) if not isinstance(cell, str) else text)
+            )
             assert same, (name, text, cell)
 
 

@@ -126,7 +126,9 @@ def test_the_views_answer_as_those_of_the_database_file(trial: DatasetFolder, se
         for view in VIEWS:
             expected = connection.execute(f"SELECT * FROM {view}").fetchall()
             assert expected
-            assert sorted(map(repr, server.ask(f"SELECT * FROM demo_il2.{view}"))) == sorted(map(repr, expected))
+            assert sorted(map(repr, server.ask(f"SELECT * FROM demo_il2.{view}"))) == sorted(
+                map(repr, expected)
+            )
 
 
 def test_loading_again_replaces_and_adds_nothing(trial: DatasetFolder, server: Server):
@@ -152,7 +154,11 @@ def test_a_load_that_fails_half_way_leaves_the_earlier_one(server: Server):
     copy_tables(server.address(), schema="half", tables=tables, rows=rows, views={})
     with pytest.raises(DatasetError):
         copy_tables(
-            server.address(), schema="half", tables={**tables, "second": {"x": "integer"}}, rows=rows, views={}
+            server.address(),
+            schema="half",
+            tables={**tables, "second": {"x": "integer"}},
+            rows=rows,
+            views={},
         )
     assert server.ask("SELECT x FROM half.first") == [(1,)]
 
@@ -166,7 +172,9 @@ def test_a_wrong_password_is_refused_and_never_shown(trial: DatasetFolder, serve
     assert "falsch-0815" not in said
 
 
-def test_the_password_of_a_load_that_succeeds_is_in_no_output_and_no_file(trial: DatasetFolder, server: Server):
+def test_the_password_of_a_load_that_succeeds_is_in_no_output_and_no_file(
+    trial: DatasetFolder, server: Server
+):
     done = trial.command("load", "--to", server.address())
     assert PASSWORD not in done.output
     written = [path for path in trial.path("results").rglob("*") if path.is_file()]
