@@ -6,12 +6,14 @@ rule report:
         LAYOUT.inventory,
         LAYOUT.gates,
         LAYOUT.populations,
+        LAYOUT.candidates,
         LAYOUT.counts,
         LAYOUT.visit_wide,
         [LAYOUT.unit_pictures(*job) for job in PLAN.gating_jobs],
         [LAYOUT.matrix_quality(panel, batch) for panel, batch in PLAN.matrices],
     output:
         LAYOUT.report,
+        PLAN.summaries,
     log:
         LAYOUT.log("report"),
     params:

@@ -17,7 +17,7 @@ from cytotrial.report.figures import draw_course, draw_headline
 from cytotrial.report.pictures import GatePicture, draw_gate
 from cytotrial.report.profile import choose_subjects, draw_profile
 from cytotrial.report.tables import ReportTables, prepare, rows_of
-from cytotrial.report.text import PARAMETERS, parameter_label, whole
+from cytotrial.report.text import PARAMETERS, limits_in_words, parameter_label, whole
 
 TEMPLATES = Path(__file__).resolve().parents[3] / "resources" / "report"
 """Folder of the page templates: resources/report of the checkout."""
@@ -58,7 +58,11 @@ def render_report(tables: ReportTables) -> str:
             "profiles": _profiles(ready),
             "gates": _gates(ready),
         }
-    return str(_template().render(**_tables_of_the_page(ready), **figures, tables=ready))
+    return str(
+        _template().render(
+            **_tables_of_the_page(ready), **figures, tables=ready, limits=limits_in_words(ready.limits)
+        )
+    )
 
 
 def _template() -> Any:
@@ -120,7 +124,8 @@ def _courses(tables: ReportTables) -> list[Figure]:
 def _course(code: str, tables: ReportTables) -> Figure:
     units = tables.counts.loc[tables.counts["parameter"] == code, "unit"]
     label = parameter_label(code, units.iloc[0])
-    uri = draw_course(code, tables.counts, tables.cell_counts, tables.visits, lloq_events=tables.lloq_events)
+    _, lloq = tables.limits.get(code, (0, 0))
+    uri = draw_course(code, tables.counts, tables.cell_counts, tables.visits, lloq_events=lloq)
     return Figure(uri, f"Course of every subject: {label}", "")
 
 

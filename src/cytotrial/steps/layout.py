@@ -164,6 +164,12 @@ class Layout:
         return self.results / "dataset" / "trial.duckdb"
 
     @property
+    def summaries(self) -> dict[str, Path]:
+        """The numbers of the report's tables; T2 only if clinical values are configured."""
+        names = {"t1": "t1_cell_counts", "t2": "t2_clinical", "t3": "t3_completeness"}
+        return {table: self.results / "tables" / f"{name}.csv" for table, name in names.items()}
+
+    @property
     def report(self) -> Path:
         return self.results / "report.html"
 

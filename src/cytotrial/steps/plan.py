@@ -16,7 +16,7 @@ from typing import Any
 
 from cytotrial.files.fingerprints import fingerprints, sha256_of
 from cytotrial.files.sheets.samples import one_stain_for_several
-from cytotrial.settings import Absolute, Percent, Settings, canonical, digest
+from cytotrial.settings import Absolute, Percent, Settings, canonical, digest, event_limits
 from cytotrial.steps.layout import Layout
 from cytotrial.steps.trial import Trial, load_trial
 from cytotrial.steps.tubes import STAINED_ALONE
@@ -92,6 +92,12 @@ class Plan:
         sheets = (trial.tubes, trial.subjects, trial.visits, trial.cbc, trial.clinical, trial.exposure)
         rows = [[asdict(row) for row in sheet] for sheet in sheets]
         return digest([trial.settings.model_dump(mode="json"), rows])
+
+    @property
+    def summaries(self) -> list[Path]:
+        """The tables that the report step writes beside the page: T2 only if there are clinical values."""
+        made = self.layout.summaries
+        return [path for table, path in made.items() if table != "t2" or self.trial.clinical]
 
     def compensation(self, panel: str) -> str:
         return self.trial.settings.panels[panel].compensation
@@ -202,6 +208,8 @@ class Plan:
                 "report": settings.report.model_dump(),
                 "study": settings.study,
                 "counts": settings.counts.model_dump(),
+                "parameters": {code: event_limits(settings, code) for code in settings.parameters},
+                "visits": settings.visits.model_dump(),
             },
         }
         return canonical(slices[rule])
