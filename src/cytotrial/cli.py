@@ -337,7 +337,8 @@ def check_dataset(config: Path, record: bool) -> None:
       cytotrial check-dataset
     """
     from cytotrial.steps.check_dataset import check_dataset as step
-    from cytotrial.steps.check_dataset import passed_in_words, require_passed
+    from cytotrial.steps.check_dataset import passed_in_words
+    from cytotrial.steps.verdict import require_passed
 
     plan = _plan(config)
     findings = step(plan)

@@ -1,12 +1,15 @@
-"""What a statistician does with the dataset: T1 from ADCP alone, a mixed model, a value traced to its files."""
+"""What a statistician does with it: T1 from ADCP alone, a mixed model, a value traced to its files."""
 
 from __future__ import annotations
 
 import hashlib
 import math
+import re
+import subprocess
 from pathlib import Path
 from typing import Any
 
+import duckdb
 import numpy as np
 import pandas as pd
 import pyreadstat
@@ -176,3 +179,29 @@ def test_a_transport_file_opens_with_its_labels_in_another_reader(trial: Dataset
     assert len(other) == len(ours)
     assert list(other.columns) == list(ours[0])
     assert other["AVAL"].tolist() == [row["AVAL"] for row in ours]
+
+
+def examples(repository: Path, language: str) -> list[str]:
+    page = (repository / "docs" / "trial-dataset.md").read_text(encoding="utf-8")
+    return re.findall(rf"```{language}\n(.*?)```", page, flags=re.DOTALL)
+
+
+def test_the_examples_of_the_documentation_run(trial: DatasetFolder, repository: Path):
+    python, sql = examples(repository, "python"), examples(repository, "sql")
+    assert (len(python), len(sql)) == (2, 1)
+    for example in python:
+        names: dict[str, Any] = {}
+        exec(example, names)
+        frame = names["change"] if "change" in names else names["adcp"]
+        assert len(frame) > 10
+    with duckdb.connect(str(trial.path("results/dataset/trial.duckdb")), read_only=True) as connection:
+        rows = connection.execute(sql[0]).fetchall()
+    assert [row[0] for row in rows] == ["W00", "W06", "W12", "W24"]
+
+
+def test_the_hashes_of_the_documentation_are_those_of_the_named_commands(trial: DatasetFolder):
+    about = next(about for about in qualifiers(trial).values() if "CPGPLSHA" in about)
+    tube = about["CPTUBES"].split(";")[0]
+    command = f"grep '^{tube},' results/gates.csv | sha256sum"
+    done = subprocess.run(["bash", "-c", command], capture_output=True, text=True, check=True)
+    assert done.stdout[:16] == about["CPGPLSHA"].split(";")[0]

@@ -84,8 +84,13 @@ def usual_markers(terms: ParameterTerms, markers: Iterable[str]) -> str:
     'CD3+IL17A+'
     """
     text = "/".join(part for part in (terms.markers, terms.parent_markers) if part)
+    return "" if _not_in_panel(text, markers) else text
+
+
+def _not_in_panel(text: str, markers: Iterable[str]) -> list[str]:
+    """The markers of a marker string that a panel does not have; hyphens do not count."""
     known = {re.sub(r"[^A-Z0-9]", "", marker.upper()) for marker in markers} | _SCATTER
-    return text if set(_MARKER.findall(text)) <= known else ""
+    return [marker for marker in dict.fromkeys(_MARKER.findall(text)) if marker not in known]
 
 
 def controlled_name(test_code: str, specification: Specification) -> str:
@@ -111,9 +116,20 @@ def unknown_terms(settings: Settings) -> Iterator[str]:
             yield f"{where}: '{code}' is not one of the parameters that are configured{known}"
         elif isinstance(settings.parameters[code], Ratio):
             yield f"{where}: a ratio has no test in CP; remove the section"
+        else:
+            yield from _foreign_markers(where, own, code, settings)
         if own.cell_state:
             yield from _unknown(f"{where}.cell_state", own.cell_state, lists[CELL_STATES])
         yield from _test_problems(where, own, specification, specification.parameters[code])
+
+
+def _foreign_markers(where: str, own: CellTests, code: ParameterCode, settings: Settings) -> Iterator[str]:
+    panel = gated_parameter(settings.parameters, code).panel
+    markers = settings.panels[panel].markers
+    for key in ("markers", "sublineage", "state_markers"):
+        for marker in _not_in_panel(getattr(own, key) or "", markers):
+            near = suggestion(marker, list(markers))
+            yield f"{where}.{key}: '{marker}' is no marker of panel {panel}{near}"
 
 
 def _unknown(where: str, term: str, codelist: CodeList) -> Iterator[str]:

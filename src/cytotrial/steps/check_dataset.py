@@ -16,7 +16,7 @@ from cytotrial.files.cdisc.conformance import (
 from cytotrial.files.cdisc.forms import read_dataset
 from cytotrial.files.cdisc.specification import read_specification
 from cytotrial.files.names_in_outputs import Outputs, forbidden_values, names_found
-from cytotrial.files.tables import read_table, write_table
+from cytotrial.files.tables import write_table
 from cytotrial.science.cdisc.conformance import adam, sdtm
 from cytotrial.science.cdisc.conformance.model import Finding, TrialData, examine
 from cytotrial.steps.cdisc_study import study_terms
@@ -57,25 +57,6 @@ def check_dataset(plan: Plan) -> list[Finding]:
     findings.sort(key=lambda finding: finding.name)
     write_table(plan.layout.checks, CHECKS, [_row(finding) for finding in findings])
     return findings
-
-
-def require_passed(checks: Path) -> None:
-    """Refuse a dataset of which a check failed.
-
-    Raises
-    ------
-    DatasetError
-        With every failed check and its first problems.
-    """
-    failed = [row for row in read_table(checks) if row["status"] == "FAIL"]
-    if failed:
-        problems = [
-            f"{row['check']} ({row['rule']}): {row['problems']} found; {row['detail']}" for row in failed
-        ]
-        raise DatasetError(
-            all_problems(str(checks), problems, outcome="the dataset is not fit to be handed on"),
-            hint="Correct what they name and run snakemake again; docs/trial-dataset.md explains the checks.",
-        )
 
 
 def passed_in_words(findings: Iterable[Finding]) -> str:
