@@ -8,13 +8,14 @@ put in it, so that only the counting error is left; intervals should hold the tr
 how often the interval holds the truth, the median and the mean absolute relative error; then the cohort's
 medians and P values beside those of the true values of the same records. The interval of a true median is a
 bootstrap over subjects: what another cohort of this size would have shown. `--true-gates-only` leaves the
-pipeline out.
+pipeline out; `--more-seeds 1 2 3` pools the coverage of further trials.
 """
 
 from __future__ import annotations
 
 import argparse
 import contextlib
+import shutil
 import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -42,28 +43,62 @@ FIGURE = "{:>10.2f}"
 
 def main(arguments: Sequence[str] | None = None) -> None:
     options = _options(arguments)
-    with tempfile.TemporaryDirectory(dir=options.folder) as name, contextlib.chdir(name):
-        install_trial(Path.cwd(), subjects=options.subjects, events=options.events)
-        truth = {row["specimen"]: row for row in read_table(DEMO / "truth" / "specimens.csv")}
-        plan = make_plan(_config("true_gates", shards=options.shards))
-        write_true_gates(plan)
-        count_specimens(plan)
-        write_dataset(plan)
-        print(f"{options.subjects} + 1 subjects, {len(plan.trial.tubes)} tubes in the sheet")
-        _tell("true gates", plan, truth)
-        if not options.true_gates_only:
-            own = _config("own_gates", shards=options.shards)
-            command = [
-                BIN / "snakemake",
-                "--cores",
-                str(options.cores),
-                "--configfile",
-                own,
-                "--quiet",
-                "all",
-            ]
-            run(command, folder=Path.cwd())
-            _tell("own gates", make_plan(own), truth)
+    with tempfile.TemporaryDirectory(dir=options.folder) as name:
+        folder = Path(name)
+        with contextlib.chdir(folder):
+            plan = _count_by_true_gates(options, seed=None)
+            truth = _truth()
+            print(f"{options.subjects} + 1 subjects, {len(plan.trial.tubes)} tubes in the sheet")
+            _tell("true gates", plan, truth)
+            if not options.true_gates_only:
+                own = _config("own_gates", shards=options.shards)
+                command = [
+                    BIN / "snakemake",
+                    "--cores",
+                    str(options.cores),
+                    "--configfile",
+                    own,
+                    "--quiet",
+                    "all",
+                ]
+                run(command, folder=folder)
+                _tell("own gates", make_plan(own), truth)
+        _tell_pooled(options, folder)
+
+
+def _count_by_true_gates(options: argparse.Namespace, *, seed: int | None) -> Plan:
+    """Write a trial into the current folder, and count it by the events that it truly holds."""
+    install_trial(Path.cwd(), subjects=options.subjects, events=options.events, seed=seed)
+    plan = make_plan(_config("true_gates", shards=options.shards))
+    write_true_gates(plan)
+    count_specimens(plan)
+    write_dataset(plan)
+    return plan
+
+
+def _truth() -> dict[str, dict[str, str]]:
+    return {row["specimen"]: row for row in read_table(DEMO / "truth" / "specimens.csv")}
+
+
+def _tell_pooled(options: argparse.Namespace, folder: Path) -> None:
+    """How often intervals hold the truth over several trials, by true gates."""
+    held: dict[str, list[bool]] = {}
+    for seed in options.more_seeds:
+        own = folder / f"seed{seed}"
+        own.mkdir()
+        with contextlib.chdir(own):
+            plan, truth = _count_by_true_gates(options, seed=seed), _truth()
+            for row in _known(plan, truth):
+                true = float(truth[row["specimen"]][row["parameter"]])
+                held.setdefault(row["parameter"], []).append(
+                    float(row["ci_low"]) <= true <= float(row["ci_high"])
+                )
+        shutil.rmtree(own)
+    if held:
+        print(f"\ntrue gates, {len(options.more_seeds)} more trials together")
+        print(f"{'parameter':<10}{'n':>6}{'covers %':>10}")
+    for code, values in sorted(held.items()):
+        print(f"{code:<10}{len(values):>6}{100 * fmean(values):>10.2f}")
 
 
 def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
@@ -73,6 +108,9 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--shards", type=int, default=8, help="jobs per panel (default 8)")
     parser.add_argument("--cores", type=int, default=2, help="jobs at a time (default 2)")
     parser.add_argument("--folder", type=Path, help="where to put the trial for the time (default: system's)")
+    parser.add_argument(
+        "--more-seeds", type=int, nargs="*", default=[], help="further trials, counted by true gates"
+    )
     parser.add_argument("--true-gates-only", action="store_true", help="leave out the pipeline's own gates")
     return parser.parse_args(arguments)
 
@@ -136,11 +174,7 @@ def _populations(
 
 
 def _tell(gates: str, plan: Plan, truth: Mapping[str, Mapping[str, str]]) -> None:
-    records = [
-        row
-        for row in read_table(plan.layout.candidates)
-        if row["value"] and row["specimen"] in truth and row["status"] != "FAIL"
-    ]
+    records = _known(plan, truth)
     print(f"\n{gates}: every value of every draw")
     heads = ("covers %", "median %", "mean |%|", "CV %")
     print(f"{'parameter':<10}{'n':>5}", *(f"{head:>10}" for head in heads))
@@ -156,6 +190,12 @@ def _tell(gates: str, plan: Plan, truth: Mapping[str, Mapping[str, str]]) -> Non
         figures = (100 * fmean(held), median(errors), fmean(map(abs, errors)), cv)
         print(f"{code:<10}{len(rows):>5}", *(FIGURE.format(figure) for figure in figures))
     _tell_cohort(gates, plan, truth)
+
+
+def _known(plan: Plan, truth: Mapping[str, Mapping[str, str]]) -> list[dict[str, str]]:
+    """Every record with a value, of a draw whose truth is known."""
+    rows = read_table(plan.layout.candidates)
+    return [row for row in rows if row["value"] and row["specimen"] in truth and row["status"] != "FAIL"]
 
 
 def _tell_cohort(gates: str, plan: Plan, truth: Mapping[str, Mapping[str, str]]) -> None:
@@ -205,6 +245,8 @@ def _bootstrap(
     """95 % interval of the true median over cohorts drawn with replacement from this one."""
     here = counts[(counts["parameter"] == code) & (counts["visit"] == visit) & (counts["value"] != "")]
     values = np.array([float(truth[specimen][code]) for specimen in here["specimen"]])
+    if not values.size:
+        return float("nan"), float("nan")
     rng = np.random.default_rng(1)
     medians = np.median(values[rng.integers(0, values.size, (4000, values.size))], axis=1)
     low, high = np.percentile(medians, [2.5, 97.5])

@@ -72,3 +72,22 @@ def test_checking_a_trial_accounts_for_every_tube_and_its_time_per_file_is_told(
     assert rows == ok + warned + rejected + not_done
     assert rows - not_done == files
     assert re.match(r"check: \d+\.\d+ ms a file, \d+\.\d x reading and hashing", lines[-1])
+
+
+def test_the_coverage_of_every_kind_of_interval_is_told(repository: Path):
+    lines = lines_of(repository, "interval_coverage.py", "--draws", "200")
+    kinds = {re.split(r"\s{2,}", line)[0] for line in lines[1:-1]}
+    assert {"beads", "dual platform", "volume, CV 5 %", "across tubes", "net of background"} <= kinds
+    lowest, highest = map(float, re.findall(r"\d+\.\d+", lines[-1]))
+    # 200 draws: binomial standard error 1.5 %.
+    assert 88 < lowest <= highest <= 100
+
+
+def test_a_trial_counted_by_its_true_events_is_compared_with_its_truth(repository: Path):
+    lines = lines_of(repository, "full_trial.py", "--subjects", "2", "--events", "3000", "--true-gates-only")
+    covered = {
+        code: float(cells_of(lines[: lines.index("", 3)], code)[1])
+        for code in ("CD4ABS", "LYMABS", "TREGABS", "TH17ABS", "TH17TREG")
+    }
+    # 19 draws each: fewer than 15 of 19 intervals with the truth are no chance at 95 %.
+    assert min(covered.values()) > 75

@@ -150,6 +150,15 @@ def test_the_record_that_changes_are_counted_from_is_marked():
     }
 
 
+def test_a_value_whose_quality_failed_answers_for_nothing_and_is_kept_among_the_candidates():
+    failed = specimen("a", "W06", "2024-02-12", "12", "FAIL")
+    answer = rows(failed)[1]
+    assert (answer["value"], answer["status"], answer["flags"]) == (
+        "", "FAIL", "QC_FAILED:a on study day 43",
+    )  # fmt: skip
+    assert [(entry.reason, entry.row["value"]) for entry in candidates(failed)] == [("QC_FAILED", "12")]
+
+
 def test_every_unscheduled_draw_has_its_own_row_after_the_visits():
     result = rows(
         specimen("c", "UNSCHEDULED", "2024-03-11", "9"), specimen("b", "UNSCHEDULED", "2024-03-10", "8")

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from itertools import groupby
 
 from cytotrial.files.tables import Row, read_table, write_parquet, write_table
-from cytotrial.science.endpoints import AFTER_FIRST_DOSE, OUTSIDE_WINDOW, UNSCHEDULED, column_of
+from cytotrial.science.endpoints import NO_VALUE, OUTSIDE_WINDOW, QC_FAILED, UNSCHEDULED, column_of
 from cytotrial.steps.candidates import Candidate, candidate_row, candidates_of
 from cytotrial.steps.clinical import clinical_by_visit
 from cytotrial.steps.count import UNITS
@@ -28,7 +28,14 @@ def write_dataset(plan: Plan) -> None:
     same_day = trial.settings.visits.assume_day1_predose
     found = candidates_of(read_table(plan.layout.specimens), visits, subjects, same_day_is_before=same_day)
     write_table(plan.layout.candidates, CANDIDATES, [candidate_row(entry, study=study) for entry in found])
-    contacts = [entry for subject in subjects for entry in contacts_of(subject, visits, found)]
+    of_subject: dict[str, list[Candidate]] = {}
+    for entry in found:
+        of_subject.setdefault(entry.row["subject"], []).append(entry)
+    contacts = [
+        contact
+        for subject in subjects
+        for contact in contacts_of(subject, visits, of_subject.get(subject.subject, ()))
+    ]
     rows = [row for entry in contacts for row in count_rows(entry, parameters, study=study)]
     write_table(plan.layout.counts, list(COUNTS), rows)
     write_parquet(plan.layout.counts_parquet, COUNTS, rows)
@@ -54,17 +61,19 @@ class Contact:
 
 
 def contacts_of(
-    subject: Subject, visits: Sequence[Visit], candidates: Iterable[Candidate]
+    subject: Subject, visits: Sequence[Visit], candidates: Sequence[Candidate]
 ) -> Iterator[Contact]:
-    """Every planned visit of a subject, then each unscheduled draw in the order of time."""
-    own = [entry for entry in candidates if entry.row["subject"] == subject.subject]
+    """Every planned visit of a subject, then each unscheduled draw in the order of time.
+
+    `candidates` are those of the subject, in the order of time.
+    """
     for visit in visits:
-        here = [entry for entry in own if visit.visit in {entry.visit, entry.row["visit"]}]
+        here = [entry for entry in candidates if visit.visit in {entry.visit, entry.row["visit"]}]
         answers = {
             entry.row["parameter"]: entry for entry in here if entry.answers and entry.visit == visit.visit
         }
         yield Contact(subject.subject, visit.visit, visit, answers, _by_parameter(here))
-    unscheduled = [entry for entry in own if entry.row["visit"] == UNSCHEDULED]
+    unscheduled = [entry for entry in candidates if entry.row["visit"] == UNSCHEDULED]
     for _, group in groupby(unscheduled, key=lambda entry: (entry.row["collected"], entry.row["specimen"])):
         draw = {entry.row["parameter"]: entry for entry in group}
         yield Contact(subject.subject, UNSCHEDULED, None, draw, {})
@@ -120,12 +129,16 @@ def _missing(contact: Contact, code: str) -> dict[str, object]:
         return {"status": Status.NOT_DONE.value, "flags": "NO_TUBE_IN_SHEET"}
     best = max(inside or others, key=lambda entry: (entry.record.status is Status.FAIL, entry.record.order))
     row: dict[str, object] = {**best.row, "study_day": best.record.day}
-    if not best.record.has_value and inside:
+    reason = best.record.obstacle if inside else OUTSIDE_WINDOW
+    if reason == NO_VALUE:
         return row
-    reason = AFTER_FIRST_DOSE if inside else OUTSIDE_WINDOW
     told = f"{reason}:{best.row['specimen']} on study day {best.record.day}"
-    blank = dict.fromkeys(("value", "ci_low", "ci_high", "events", "parent_events", "cv_percent"), "")
-    return {**row, **blank, "status": Status.NOT_DONE.value, "flags": told}
+    status = Status.FAIL if reason == QC_FAILED else Status.NOT_DONE
+    return {**row, **dict.fromkeys(_OF_A_VALUE, ""), "status": status.value, "flags": told}
+
+
+_OF_A_VALUE = ("value", "ci_low", "ci_high", "events", "parent_events", "cv_percent", "method")
+"""Columns that are empty where nothing answers; what was measured stands in candidates.csv."""
 
 
 _WIDE_KEYS = ("study", "subject", "visit", "visit_num", "specimen", "collected", "study_day")

@@ -21,7 +21,7 @@ ABSOLUTE = {
 RELATIVE = {
     "Percentages (FRACTION)": "events of the population / events of the named parent; Clopper-Pearson "
     "95 % limits. FRACTION-BACKGROUND subtracts the fraction in the unstimulated tube of the same draw, "
-    "not below 0; normal limits, Newcombe's where the CV is above 10 %.",
+    "not below 0; normal limits, Newcombe's where the CV is above 10 % or the background above a quarter.",
     "Counts across tubes (XTUBE)": "percentage of CD4+ in the stained tube × CD4+ per µL in the count tube "
     "of the same draw; log-normal 95 % limits.",
     "Ratio (RATIO)": "quotient of the two percentages of CD4+: the CD4+ count that both share cancels.",

@@ -19,9 +19,9 @@ NO_EVENT = "NO_EVENT"
 FRACTION = "FRACTION"
 NET = "FRACTION-BACKGROUND"
 
-VAGUE_CV_PERCENT = 10.0
-"""A net percentage with a larger CV gets score limits on its own scale. Log-normal limits of a
-difference near 0 would hold the truth in 86 of 100 cases only (benchmarks/interval_coverage.py)."""
+VAGUE_CV_PERCENT, VAGUE_BACKGROUND = 10.0, 0.25
+"""A net percentage with a larger CV, or with more than this share of the signal as background, gets score
+limits on its own scale: log-normal limits of a difference near 0 hold the truth in 86 of 100 cases only."""
 
 
 def frequency(events: int, parent_events: int) -> Count:
@@ -52,8 +52,9 @@ def subtract_background(stimulated: Count, unstimulated: Count) -> Count:
     """Net per cent of a parent: stimulated minus unstimulated, not below 0.
 
     The limits are normal, var = f(1 − f)/n of both tubes, added; where the net value has a CV above
-    10 % they are Newcombe's, from the score limits of both. No limit is below 0. `events` stay those
-    of the stimulated tube; the raw percentage and the background are in `inputs`.
+    10 %, or the background is more than a quarter of the signal, they are Newcombe's, from the score
+    limits of both. No limit is below 0. `events` stay those of the stimulated tube; the raw percentage
+    and the background are in `inputs`.
 
     Raises
     ------
@@ -66,7 +67,7 @@ def subtract_background(stimulated: Count, unstimulated: Count) -> Count:
     sd = math.sqrt(share * (1 - share) / parent_events + other * (1 - other) / background_parent)
     net = share - other
     cv = 100.0 * sd / net if net > 0 else None
-    if cv is None or cv > VAGUE_CV_PERCENT:
+    if _is_vague(cv, share, other):
         low, high = newcombe(events, parent_events, background, background_parent)
     else:
         low, high = net - Z95 * sd, net + Z95 * sd
@@ -89,6 +90,11 @@ def subtract_background(stimulated: Count, unstimulated: Count) -> Count:
     )
 
 
+def _is_vague(cv_percent: float | None, share: float, background: float) -> bool:
+    """Whether a difference is too uncertain for limits that take it for log-normal."""
+    return cv_percent is None or cv_percent > VAGUE_CV_PERCENT or background > VAGUE_BACKGROUND * share
+
+
 def _events(count: Count) -> tuple[int, int]:
     if count.events is None or not count.parent_events:
         raise CountError("a fraction needs events and parent events.")
@@ -100,8 +106,8 @@ def count_across_tubes(percent: Count, parent_per_ul: Count) -> Count:
 
     Both tubes must come from the same draw. Limits are log-normal; the relative variances of the
     fraction and of the count add. A population of which no event was seen gets 0.0 and the upper limit
-    of its fraction times the count. A net percentage with a CV above 10 % keeps its own limits, widened
-    by the error of the count.
+    of its fraction times the count. A net percentage that is uncertain (see `subtract_background`) keeps
+    its own limits, widened by the error of the count.
 
     Raises
     ------
@@ -136,7 +142,8 @@ def _times(part: Count, factor: float, *, log_sd: float) -> Limits:
     low, high = (part.ci_low or 0.0) * factor, (part.ci_high or 0.0) * factor
     if value == 0 or part.cv_percent is None:
         return 0.0, high
-    if part.method == NET and part.cv_percent > VAGUE_CV_PERCENT:
+    net = part.method == NET
+    if net and _is_vague(part.cv_percent, part.inputs["raw_percent"], part.inputs["background_percent"]):
         spread = Z95 * log_sd * value
         return max(0.0, value - math.hypot(value - low, spread)), value + math.hypot(high - value, spread)
     return log_normal(value, math.hypot(part.cv_percent / 100, log_sd))
