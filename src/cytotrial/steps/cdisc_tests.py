@@ -121,6 +121,17 @@ def unknown_terms(settings: Settings) -> Iterator[str]:
         if own.cell_state:
             yield from _unknown(f"{where}.cell_state", own.cell_state, lists[CELL_STATES])
         yield from _test_problems(where, own, specification, specification.parameters[code])
+    yield from _tests_taken_twice(settings, specification)
+
+
+def _tests_taken_twice(settings: Settings, specification: Specification) -> Iterator[str]:
+    """Two parameters of one test code could not be told apart in CP."""
+    first: dict[str, str] = {}
+    for code, parameter in settings.parameters.items():
+        own = settings.cdisc.tests.get(code)
+        test = (own.test_code if own else None) or specification.parameters[code].test_code
+        if not isinstance(parameter, Ratio) and first.setdefault(test, code) != code:
+            yield f"cdisc.tests.{code}.test_code: '{test}' is the test of {first[test]} too; name another"
 
 
 def _foreign_markers(where: str, own: CellTests, code: ParameterCode, settings: Settings) -> Iterator[str]:

@@ -172,6 +172,15 @@ def test_parquet_holds_types_and_labels(tmp_path: Path):
     assert schema.field("AVAL").metadata == {b"label": b"Analysis Value"}
 
 
+def test_the_files_of_a_run_are_those_of_the_specification():
+    from cytotrial.steps import layout  # noqa: PLC0415
+
+    datasets = read_specification().datasets.values()
+    assert layout.FORMS == FORMS
+    for folder, names in (("sdtm", layout.SDTM), ("adam", layout.ADAM)):
+        assert set(names) == {spec.name.lower() for spec in datasets if spec.folder == folder}
+
+
 def test_every_dataset_of_the_specification_fits_into_a_transport_file():
     for spec in read_specification().datasets.values():
         assert list(transport_problems(spec, [])) == []

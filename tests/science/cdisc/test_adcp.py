@@ -100,6 +100,11 @@ def test_a_missing_value_has_no_record_here():
     ]
 
 
+def test_a_value_whose_quality_failed_has_no_record_here_either():
+    failed = result(30.0, specimen="S1.W06", visit="W06", status="FAIL", collected="2024-02-16")
+    assert [row["SPECID"] for row in analysed(BEFORE, failed)] == ["S1.W00"]
+
+
 def test_a_value_names_the_record_it_comes_from_and_a_ratio_none():
     ratio = result(0.4, parameter="TH17TREG", method="RATIO", sample_ids=("T1", "T2"))
     first, second = analysed(BEFORE, ratio)

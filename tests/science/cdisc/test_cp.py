@@ -62,7 +62,7 @@ def test_every_planned_visit_without_a_draw_has_a_record_not_done_with_its_reaso
         (("GATE_FALLBACK:CD4+", "TUBE_REJECTED:TRUNCATED"), "tube rejected: TRUNCATED"),
         (("NO_COUNT:no event in the bead gate",), "no result: no event in the bead gate"),
         (("NO_TUBE:treg", "NO_TUBE:count"), "no treg tube; no count tube"),
-        (("SOMETHING_NEW",), "SOMETHING_NEW"),
+        (("SOMETHING_NEW", "ODD:1"), "SOMETHING_NEW; ODD:1"),
         ((), "no result"),
     ],
 )
@@ -74,6 +74,13 @@ def test_a_draw_that_was_rejected_keeps_its_specimen_and_its_day():
     row = records(result(None, status="NOT_DONE", flags=("TUBE_REJECTED:TRUNCATED",)))[0].row
     assert (row["CPSTAT"], row["CPREFID"], row["CPDY"]) == ("NOT DONE", "S1.W00", 1)
     assert (row["CPORRESU"], row["CPSTRESN"], row["CPGATE"]) == ("", None, "")
+
+
+def test_a_value_whose_quality_failed_is_not_done_and_says_why():
+    failed = result(13.0, status="FAIL", flags=("UNSTABLE_TIME:60",))
+    row = records(failed)[0].row
+    assert (row["CPSTAT"], row["CPORRES"], row["CPSTRESN"]) == ("NOT DONE", "", None)
+    assert row["CPREASND"] == "quality control failed: UNSTABLE_TIME:60"
 
 
 def test_the_unstimulated_tube_is_a_record_of_its_own():
