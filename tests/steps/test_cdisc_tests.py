@@ -74,6 +74,11 @@ def test_what_is_configured_stands(repository: Path):
             "cdisc.specimen_condition: 'FRESHLY' is no term of Specimen Condition",
         ),
         ({"tests": {"TH17TREG": {}}}, "cdisc.tests.TH17TREG: a ratio has no test in CP"),
+        (
+            {"tests": {"TREGPCD4": {"markers": "CD4+FOXP3+"}}},
+            "expected a slash and the markers of its denominator",
+        ),
+        ({"tests": {"TREGABS": {"markers": "FOXP3+/CD4+"}}}, "of a test in 10^6/L; expected no denominator"),
         ({"tests": {"TREGABS": {"test_code": "TLYH"}}}, "'TLYH' is the test of CD4ABS too"),
         ({"tests": {"TREGABS": {"test_code": "TLYHRR"}}}, "test_code: 'TLYHRR' is no controlled term"),
         ({"tests": {"TREGABS": {"test_name": "My Cells"}}}, "test_name: a controlled test has its own name"),

@@ -99,7 +99,13 @@ def names_found(
             for path in outputs.holding(text):
                 if (path, keyword) not in told:
                     told.add((path, keyword))
-                    yield f"{path.name} holds the value of the FCS keyword {escape(keyword)}"
+                    yield f"{path.name} holds the value of {_named(keyword)}"
+
+
+def _named(keyword: str) -> str:
+    """A keyword by its name, if it surely is one: what no list knows may be a value that was cut off."""
+    surely = keyword.startswith("$") or is_identifying(keyword)
+    return f"the FCS keyword {escape(keyword)}" if surely else "an FCS keyword outside the standard"
 
 
 def _parts(keyword: str, value: str) -> Iterator[str]:

@@ -158,6 +158,9 @@ def _test_problems(
         yield f"{where}.test_code: '{own.test_code}' is no controlled term{near}; give test_name too"
     if own.test_name and (own.test_code is None or own.test_code in controlled):
         yield f"{where}.test_name: a controlled test has its own name; give your own test_code, or remove it"
+    if own.markers and ("/" in own.markers) != (terms.unit == "%"):
+        expected = "a slash and the markers of its denominator" if terms.unit == "%" else "no denominator"
+        yield f"{where}.markers: '{own.markers}' of a test in {terms.unit}; expected {expected}"
     if bool(own.cell_state) != bool(own.state_markers):
         yield f"{where}: cell_state and state_markers are given together or not at all"
     name = own.test_name or controlled_name(own.test_code or terms.test_code, specification)
