@@ -11,6 +11,7 @@ include: "workflow/rules/check.smk"
 include: "workflow/rules/compensate.smk"
 include: "workflow/rules/gate.smk"
 include: "workflow/rules/count.smk"
+include: "workflow/rules/dataset.smk"
 include: "workflow/rules/report.smk"
 
 
@@ -26,6 +27,9 @@ rule all:
         LAYOUT.counts,
         LAYOUT.counts_parquet,
         LAYOUT.visit_wide,
+        LAYOUT.dataset_files,
+        LAYOUT.checks,
+        LAYOUT.database,
         LAYOUT.report,
         [LAYOUT.matrix(panel, batch) for panel, batch in PLAN.matrices],
         [LAYOUT.matrix_quality(panel, batch) for panel, batch in PLAN.matrices],

@@ -366,6 +366,109 @@ def dataset(config: Path) -> None:
 
 @cli.command()
 @config_option
+def sdtm(config: Path) -> None:
+    """Write the tabulation datasets DM, LB, CP and SUPPCP.
+
+    \b
+    Example:
+      cytotrial sdtm
+    """
+    from cytotrial.steps.sdtm import write_sdtm
+
+    write_sdtm(_plan(config))
+
+
+@cli.command()
+@config_option
+def adam(config: Path) -> None:
+    """Write the analysis datasets ADSL and ADCP.
+
+    \b
+    Example:
+      cytotrial adam
+    """
+    from cytotrial.steps.adam import write_adam
+
+    write_adam(_plan(config))
+
+
+@cli.command()
+@config_option
+def define(config: Path) -> None:
+    """Write define.xml of the datasets, and the data dictionary.
+
+    \b
+    Example:
+      cytotrial define
+    """
+    from cytotrial.steps.define import write_definitions
+
+    write_definitions(_plan(config))
+
+
+@cli.command("check-dataset")
+@config_option
+@click.option(
+    "--record", is_flag=True, help="Only write checks.csv; the step that takes the dataset on refuses it."
+)
+def check_dataset(config: Path, record: bool) -> None:
+    """Check the trial dataset against the project's own rules V01 to V22.
+
+    Writes dataset/checks.csv; a rule that does not hold ends with exit code 1.
+
+    \b
+    Example:
+      cytotrial check-dataset
+    """
+    from cytotrial.steps.check_dataset import check_dataset as step
+    from cytotrial.steps.check_dataset import passed_in_words
+    from cytotrial.steps.verdict import require_passed
+
+    plan = _plan(config)
+    findings = step(plan)
+    if not record:
+        require_passed(plan.layout.checks)
+        click.echo(passed_in_words(findings))
+
+
+@cli.command()
+@config_option
+def database(config: Path) -> None:
+    """Write the trial's tables into one DuckDB file, if every check passed.
+
+    \b
+    Example:
+      cytotrial database
+    """
+    from cytotrial.steps.database import write_trial_database
+
+    write_trial_database(_plan(config))
+
+
+@cli.command()
+@config_option
+@click.option(
+    "--to",
+    "address",
+    required=True,
+    envvar="CYTOTRIAL_DATABASE",
+    help="postgresql://user@host/database. The password may stay in PGPASSWORD or in the password file.",
+)
+@click.option("--schema", help="Schema that is replaced; the study's name in lower case if not given.")
+def load(config: Path, address: str, schema: str | None) -> None:
+    """Copy the trial's tables into a PostgreSQL database.
+
+    \b
+    Example:
+      cytotrial load --to postgresql://trialist@db.lab:5432/trials
+    """
+    from cytotrial.steps.load import load_into
+
+    click.echo(load_into(config, address, schema=schema))
+
+
+@cli.command()
+@config_option
 def report(config: Path) -> None:
     """Write the report.
 

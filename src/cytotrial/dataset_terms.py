@@ -76,6 +76,7 @@ class ParameterTerms:
 
     parameter: str
     test_code: str
+    unit: str
     result_type: str
     description: str
     label: str

@@ -346,9 +346,6 @@ class Cdisc(Model):
     results_origin: Literal["lab", "sponsor"] = Field(
         "lab", description="Who reports the results by its own procedure; the sponsor's carry CPDRVFL = Y."
     )
-    specimen: Literal["BLOOD", "PERIPHERAL BLOOD MONONUCLEAR CELL"] = Field(
-        "BLOOD", description="CPSPEC: what was stained."
-    )
     specimen_condition: Text | None = Field(
         None, description="CPSPCCND, a controlled term such as FRESH or FROZEN."
     )

@@ -261,6 +261,18 @@ def test_every_draw_is_listed_with_the_visit_of_its_day_and_how_far_it_is_from_t
     assert moved[8:] == ["43", "17", "2 to 64"]
 
 
+def test_a_check_of_the_dataset_that_failed_stands_first():
+    checks = pd.DataFrame(
+        [["V01", "Columns", "PASS", "0", ""], ["V16", "Changes", "FAIL", "1", "ADCP, S1: CHG is 2"]],
+        columns=["check", "rule", "status", "problems", "detail"],
+    )
+    rows = rows_of(render_report(tables_of(counts_of(TREG), checks=checks)), "dataset-checks")
+    assert rows == [
+        ["V16", "FAIL", "Changes", "1", "ADCP, S1: CHG is 2"],
+        ["V01", "PASS", "Columns", "0", ""],
+    ]
+
+
 def test_gates_placed_by_hand_are_listed(page: str):
     assert [row[:2] for row in rows_of(page, "l2")] == [["001.a", "CD4"]]
 

@@ -99,6 +99,22 @@ def flowatlas_reference(flowatlas: Study, flowatlas_data: Path) -> Callable[[str
     return lambda column: reference_counts(flowatlas, table, column, lambda path: path.removeprefix("root/"))
 
 
+def verdicts(study: Study, results: str) -> dict[str, str]:
+    return {row["check"]: row["status"] for row in read_table(study.path(results, "dataset/checks.csv"))}
+
+
+def test_the_dataset_of_the_tissues_passes_every_check(flowatlas: Study) -> None:
+    assert verdicts(flowatlas, "results/flowatlas") == {f"V{n:02}": "PASS" for n in range(1, 23)}
+    rows = read_table(flowatlas.path("results/flowatlas/dataset/adam/adcp.csv"))
+    assert {row["PARAMCD"] for row in rows} == {"TREGPCD4", "TH17PCD4"}
+    assert {
+        row["CPMRKSTR"] for row in read_table(flowatlas.path("results/flowatlas/dataset/sdtm/cp.csv"))
+    } == {
+        "CD3+CD4+CD25+FOXP3+/CD3+CD4+",
+        "",  # this study tells Th17 by chemokine receptors, not by IL-17A
+    }
+
+
 def test_every_population_of_every_tissue_holds_as_many_events_as_flowjo_stored(
     flowatlas: Study, flowatlas_reference: Callable[[str], Counted]
 ) -> None:
@@ -264,6 +280,16 @@ def cytoexplorer(
 def cytolib(cytoexplorer: Study, cytoexplorer_data: Path) -> Counted:
     table = cytoexplorer_data / "expected" / "counts_cytolib_vs_flowkit.csv"
     return reference_counts(cytoexplorer, table, "cytolib_count", lambda path: path.split("/")[-1])
+
+
+def test_without_parameters_the_checks_of_the_files_hold_and_those_of_results_do_not_apply(
+    cytoexplorer: Study,
+) -> None:
+    found = verdicts(cytoexplorer, "results/cytoexplorer")
+    assert {check for check, verdict in found.items() if verdict == "PASS"} == {
+        "V01", "V02", "V07", "V14", "V20", "V21", "V22",
+    }  # fmt: skip
+    assert set(found.values()) == {"PASS", "NOT_APPLICABLE"}
 
 
 def without_root(counts: Counted) -> Counted:

@@ -9,6 +9,7 @@ rule report:
         LAYOUT.candidates,
         LAYOUT.counts,
         LAYOUT.visit_wide,
+        LAYOUT.checks,
         [LAYOUT.unit_pictures(*job) for job in PLAN.gating_jobs],
         [LAYOUT.matrix_quality(panel, batch) for panel, batch in PLAN.matrices],
     output:

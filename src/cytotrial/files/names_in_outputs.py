@@ -30,7 +30,7 @@ def forbidden_values(path: Path, *, root: Path) -> dict[str, str]:
     """Keyword → value of a file, of those that may not leave it; empty for a file that is not understood.
 
     Technical keywords (how events are stored, which instrument, when) are left out, and so are values
-    that are too short to be told from chance.
+    that stand in outputs by chance: short ones, and single words of keywords that name nobody.
     """
     notes = Notes()
     keywords = Keywords()
@@ -51,7 +51,8 @@ def _is_forbidden(keyword: str, value: str) -> bool:
         return False
     if is_identifying(keyword):
         return True
-    return any(letter.isalpha() for letter in value) and not _DATE.fullmatch(value)
+    telling = len(value.split()) > 1 or any(letter.isdigit() for letter in value)
+    return telling and any(letter.isalpha() for letter in value) and not _DATE.fullmatch(value)
 
 
 class Outputs:
@@ -98,7 +99,13 @@ def names_found(
             for path in outputs.holding(text):
                 if (path, keyword) not in told:
                     told.add((path, keyword))
-                    yield f"{path.name} holds the value of the FCS keyword {escape(keyword)}"
+                    yield f"{path.name} holds the value of {_named(keyword)}"
+
+
+def _named(keyword: str) -> str:
+    """A keyword by its name, if it surely is one: what no list knows may be a value that was cut off."""
+    surely = keyword.startswith("$") or is_identifying(keyword)
+    return f"the FCS keyword {escape(keyword)}" if surely else "an FCS keyword outside the standard"
 
 
 def _parts(keyword: str, value: str) -> Iterator[str]:

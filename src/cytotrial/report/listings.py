@@ -167,6 +167,13 @@ def plain_table(name: str, caption: str, frame: pd.DataFrame) -> Table:
     return _listing(name, caption, frame, texts, [column for column in frame.columns if column not in texts])
 
 
+def dataset_checks(checks: pd.DataFrame) -> Table:
+    """Every check of the trial dataset, those that failed first."""
+    failed_first = checks.assign(order=checks["status"].ne("FAIL")).sort_values("order", kind="stable")
+    columns = ["check", "status", "rule", "problems", "detail"]
+    return _listing("dataset-checks", "Checks of the trial dataset", failed_first, columns)
+
+
 def spillover_table(name: str, matrix: pd.DataFrame) -> Table:
     """A spillover matrix in per cent, rows fluorochromes, columns detectors."""
     rows = [

@@ -101,6 +101,7 @@ def _tables_of_the_page(tables: ReportTables) -> dict[str, Any]:
         "quality": None
         if quality is None
         else listings.plain_table("quality", "Quality of the compensation, per channel pair", quality),
+        "checks": None if tables.checks is None else listings.dataset_checks(tables.checks),
     }
 
 

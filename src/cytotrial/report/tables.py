@@ -50,6 +50,8 @@ class ReportTables:
         "panel, batch" → spillover matrix, rows fluorochromes (index), columns detectors.
     compensation_quality : DataFrame, optional
         Any columns; printed as they are.
+    checks : DataFrame, optional
+        dataset/checks.csv: every check of the trial dataset and what it found.
     methods, versions : mapping of str to str
         Heading → sentence or formula; software → version. Printed in the order given.
     limits : mapping of str to (int, int)
@@ -76,6 +78,7 @@ class ReportTables:
     pictures: tuple[GatePicture, ...] = ()
     spillover: Mapping[str, pd.DataFrame] = field(default_factory=lambda: NO_MATRIX)
     compensation_quality: pd.DataFrame | None = None
+    checks: pd.DataFrame | None = None
     methods: Mapping[str, str] = field(default_factory=lambda: NO_TEXT)
     versions: Mapping[str, str] = field(default_factory=lambda: NO_TEXT)
     limits: Mapping[str, tuple[int, int]] = field(default_factory=lambda: NO_LIMITS)

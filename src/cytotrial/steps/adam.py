@@ -6,6 +6,7 @@ from cytotrial.files.cdisc.forms import read_dataset, write_dataset
 from cytotrial.files.cdisc.specification import read_specification
 from cytotrial.science.cdisc.adcp import adcp_rows
 from cytotrial.science.cdisc.adsl import adsl_rows
+from cytotrial.science.cdisc.model import without_failed
 from cytotrial.science.cdisc.timing import visits_of_draws
 from cytotrial.steps.cdisc_study import study_terms
 from cytotrial.steps.plan import Plan
@@ -19,7 +20,9 @@ def write_adam(plan: Plan) -> None:
     results = read_results(plan.layout.candidates)
     adsl = adsl_rows(
         read_dataset(plan.layout.sdtm, specs["DM"], "parquet"),
-        measured={study.usubjid(row["subject"]) for row in results if row["value"] is not None},
+        measured={
+            study.usubjid(row["subject"]) for row in without_failed(results) if row["value"] is not None
+        },
         spec=specs["ADSL"],
     )
     adcp = adcp_rows(

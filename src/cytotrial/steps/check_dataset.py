@@ -16,10 +16,11 @@ from cytotrial.files.cdisc.conformance import (
 from cytotrial.files.cdisc.forms import read_dataset
 from cytotrial.files.cdisc.specification import read_specification
 from cytotrial.files.names_in_outputs import Outputs, forbidden_values, names_found
-from cytotrial.files.tables import read_table, write_table
+from cytotrial.files.tables import write_table
 from cytotrial.science.cdisc.conformance import adam, sdtm
 from cytotrial.science.cdisc.conformance.model import Finding, TrialData, examine
-from cytotrial.steps.cdisc_study import cell_tests, study_terms
+from cytotrial.steps.cdisc_study import study_terms
+from cytotrial.steps.cdisc_tests import cell_tests
 from cytotrial.steps.layout import CHECKS, Layout
 from cytotrial.steps.plan import Plan
 from cytotrial.steps.trial import Trial
@@ -58,25 +59,6 @@ def check_dataset(plan: Plan) -> list[Finding]:
     return findings
 
 
-def require_passed(checks: Path) -> None:
-    """Refuse a dataset of which a check failed.
-
-    Raises
-    ------
-    DatasetError
-        With every failed check and its first problems.
-    """
-    failed = [row for row in read_table(checks) if row["status"] == "FAIL"]
-    if failed:
-        problems = [
-            f"{row['check']} ({row['rule']}): {row['problems']} found; {row['detail']}" for row in failed
-        ]
-        raise DatasetError(
-            all_problems(str(checks), problems, outcome="the dataset is not fit to be handed on"),
-            hint="Correct what they name and run snakemake again; docs/trial-dataset.md explains the checks.",
-        )
-
-
 def passed_in_words(findings: Iterable[Finding]) -> str:
     """One line: how many checks passed, and which do not apply."""
     findings = list(findings)
@@ -97,11 +79,7 @@ def _row(finding: Finding) -> dict[str, object]:
 
 
 def _require_files(layout: Layout) -> None:
-    missing = [
-        str(path)
-        for path in (*layout.sdtm_files, *layout.adam_files, *layout.define_files)
-        if not path.is_file()
-    ]
+    missing = [str(path) for path in (*layout.counted_files, *layout.dataset_files) if not path.is_file()]
     if missing:
         raise DatasetError(
             all_problems("the trial dataset", [f"{path} is not there" for path in missing]),
@@ -167,12 +145,7 @@ def _definitions(layout: Layout, specification: Specification) -> Iterator[str]:
 
 
 def _names_in_outputs(plan: Plan) -> Iterator[str]:
-    layout = plan.layout
-    tables = [
-        layout.inventory, layout.quality, layout.gates, layout.populations, layout.specimens,
-        layout.candidates, layout.counts, layout.counts_parquet, layout.visit_wide,
-    ]  # fmt: skip
-    outputs = Outputs([*tables, *layout.sdtm_files, *layout.adam_files, *layout.define_files])
+    outputs = Outputs([*plan.layout.counted_files, *plan.layout.dataset_files])
     values: dict[str, set[str]] = {}
     root = Path(plan.trial.settings.fcs_dir)
     for name in sorted(plan.fcs_sha256):

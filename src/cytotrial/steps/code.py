@@ -22,13 +22,26 @@ STEPS = {
     "score": "steps/score.py",
     "count": "steps/count.py",
     "dataset": "steps/dataset.py",
+    "sdtm": "steps/sdtm.py",
+    "adam": "steps/adam.py",
+    "define": "steps/define.py",
+    "check_dataset": "steps/check_dataset.py",
+    "database": "steps/database.py",
     "report": "steps/report.py",
     "manifest": "steps/manifest.py",
 }
 """Rule → the module of its step."""
 
-RESOURCES = {"report": PACKAGE.parents[1] / "resources" / "report"}
-"""Rule → folder of the page templates that it fills."""
+_SPECIFICATION = PACKAGE.parents[1] / "resources" / "cdisc"
+
+RESOURCES = {
+    "sdtm": _SPECIFICATION,
+    "adam": _SPECIFICATION,
+    "define": _SPECIFICATION,
+    "check_dataset": _SPECIFICATION,
+    "report": PACKAGE.parents[1] / "resources" / "report",
+}
+"""Rule → folder of the page templates that it fills, or of the tables that it is driven by."""
 
 PLUMBING = {
     *("steps/plan.py", "steps/layout.py", "steps/trial.py", "steps/code.py"),

@@ -11,6 +11,7 @@ from cytotrial.files.sheets import UNSCHEDULED, BloodCount, ClinicalValue, Dose,
 from cytotrial.files.sheets.problems import shown, suggestion
 from cytotrial.science.endpoints import column_of, study_day
 from cytotrial.settings import Absolute, CrossTube, ParameterCode, Percent, Settings
+from cytotrial.steps.cdisc_tests import unknown_terms
 from cytotrial.terms import Role, Subject, Tube, Visit
 
 COMPENSATION_WORDS = ("controls", "embedded", "none")
@@ -70,6 +71,7 @@ def unusable_settings(settings: Settings, read: SheetsRead) -> Iterator[str]:
     yield from _folders(settings)
     yield from _unknown_subjects(settings, read)
     yield from _names_taken(read)
+    yield from unknown_terms(settings)
 
 
 def missing_references(settings: Settings) -> Iterator[str]:

@@ -191,6 +191,19 @@ class Layout:
         return self.results / "dataset" / "dictionary.html"
 
     @property
+    def dataset_files(self) -> list[Path]:
+        """Everything in CDISC form."""
+        return [*self.sdtm_files, *self.adam_files, *self.define_files]
+
+    @property
+    def counted_files(self) -> list[Path]:
+        """The tables that the datasets are made from or stand beside."""
+        return [
+            self.inventory, self.quality, self.gates, self.populations, self.specimens,
+            self.candidates, self.counts, self.counts_parquet, self.visit_wide,
+        ]  # fmt: skip
+
+    @property
     def checks(self) -> Path:
         return self.results / "dataset" / "checks.csv"
 

@@ -265,6 +265,11 @@ class Plan:
                 "parameters": sorted(settings.parameters),
             },
             "manifest": [settings.model_dump(mode="json"), self._named_digests()],
+            "sdtm": self._cdisc_slice(),
+            "adam": self._cdisc_slice(),
+            "define": [settings.study, settings.cdisc.results_origin],
+            "check_dataset": [self._cdisc_slice(), panels],
+            "database": [settings.study, sorted(settings.parameters)],
             "report": {
                 "report": settings.report.model_dump(),
                 "study": settings.study,
@@ -282,6 +287,20 @@ class Plan:
 
     def _named_digests(self) -> list[list[str]]:
         return [[str(path), sha256_of(path)] for path in self.files_named]
+
+    def _cdisc_slice(self) -> dict[str, Any]:
+        """What the datasets in CDISC form state: tests, terms, and the gating files by their content."""
+        settings = self.trial.settings
+        return {
+            "study": settings.study,
+            "cdisc": settings.cdisc.model_dump(),
+            "visits": settings.visits.model_dump(),
+            "parameters": {code: entry.model_dump() for code, entry in settings.parameters.items()},
+            "panels": {
+                name: [entry.material, sorted(entry.markers), sha256_of(Path(entry.gating))]
+                for name, entry in settings.panels.items()
+            },
+        }
 
     def _gating_slice(self, panel: str) -> list[Any]:
         """The gating file by name and content (a copy may be older than what it replaces), and its use."""
@@ -306,6 +325,7 @@ class Plan:
                 [asdict(visit) for visit in trial.visits],
                 [asdict(value) for value in trial.clinical],
             ],
+            **dict.fromkeys(("sdtm", "adam", "check_dataset", "database"), _all_sheets(trial)),
             "report": [
                 [asdict(visit) for visit in trial.visits],
                 [asdict(value) for value in trial.clinical],
@@ -370,6 +390,11 @@ def _texts(plain: Any) -> Iterator[str]:
             yield from _texts(value)
     elif isinstance(plain, str):
         yield plain
+
+
+def _all_sheets(trial: Trial) -> list[Any]:
+    others = (trial.subjects, trial.visits, trial.cbc, trial.clinical, trial.exposure)
+    return [[_row(tube) for tube in trial.tubes], *([asdict(row) for row in sheet] for sheet in others)]
 
 
 def _row(tube: Tube) -> dict[str, Any]:

@@ -79,6 +79,7 @@ def _tables(plan: Plan) -> ReportTables:
         pictures=tuple(_pictures(plan)),
         spillover=_matrices(plan),
         compensation_quality=_flagged_pairs(plan),
+        checks=_read(layout.checks),
         methods={**methods_of(trial.settings), **_doubts(plan)},
         versions=_versions(),
         limits={code: event_limits(trial.settings, code) for code in sorted(trial.settings.parameters)},

@@ -12,7 +12,8 @@ from cytotrial.science.cdisc.dm import dm_rows, last_doses
 from cytotrial.science.cdisc.lb import BloodDraw, lb_rows
 from cytotrial.science.cdisc.suppcp import suppcp_rows
 from cytotrial.science.cdisc.timing import DrawTime, visits_of_draws
-from cytotrial.steps.cdisc_study import cell_tests, study_terms
+from cytotrial.steps.cdisc_study import study_terms
+from cytotrial.steps.cdisc_tests import cell_tests
 from cytotrial.steps.plan import Plan
 from cytotrial.steps.results import draws_of, gating_definitions, read_results, tube_traces
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from functools import cache
 from pathlib import Path
+from typing import Any
 
 from lxml import etree
 
@@ -11,11 +13,15 @@ from cytotrial.files.cdisc.define_elements import tag
 
 def define_problems(path: Path) -> list[str]:
     """What the schema of Define-XML 2.1 finds wrong with a file; empty if nothing."""
+    return [f"{error.path}: {error.reason}" for error in _schema().iter_errors(str(path))]
+
+
+@cache
+def _schema() -> Any:
     import xmlschema  # noqa: PLC0415 (a second that only the check pays for)
     from odmlib import schema_manager  # noqa: PLC0415
 
-    schema = xmlschema.XMLSchema(schema_manager.get_schema_path("define", "2.1"))
-    return [f"{error.path}: {error.reason}" for error in schema.iter_errors(str(path))]
+    return xmlschema.XMLSchema(schema_manager.get_schema_path("define", "2.1"))
 
 
 def defined_variables(path: Path) -> dict[str, list[str]]:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from cytotrial.dataset_terms import DatasetSpec
-from cytotrial.files.cdisc.define_elements import DECODED, Described
+from cytotrial.files.cdisc.define_elements import DECODED, Described, origin_of
 from cytotrial.files.cdisc.specification import TABLES, TERMINOLOGY
 from cytotrial.files.whole import write_text
 
@@ -52,6 +52,7 @@ def _dataset(spec: DatasetSpec, part: Described) -> dict[str, Any]:
                 "variable": variable,
                 "kind": KINDS[variable.kind],
                 "key": spec.keys.index(variable.name) + 1 if variable.name in spec.keys else "",
+                "origin": origin_of(variable, part)[0],
                 "codelist": part.codelists[variable.codelist].name if variable.codelist else "",
             }
             for variable in spec.variables

@@ -98,6 +98,7 @@ def _parameters(path: Path) -> dict[str, ParameterTerms]:
         row["parameter"]: ParameterTerms(
             parameter=row["parameter"],
             test_code=row["test_code"],
+            unit=row["unit"],
             result_type=row["result_type"],
             description=row["description"],
             label=row["label"],

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from cytotrial.dataset_terms import DatasetSpec, ParameterTerms
-from cytotrial.science.cdisc.model import Result, Row, StudyTerms, as_row
+from cytotrial.science.cdisc.model import Result, Row, StudyTerms, as_row, without_failed
 from cytotrial.science.cdisc.recompute import value_of_events
 from cytotrial.science.cdisc.suppcp import quality_flag
 from cytotrial.science.cdisc.text import LONGEST, ascii_text
@@ -50,10 +50,10 @@ def adcp_rows(
         The records of CP, for traceability.
     """
     subjects = {row["USUBJID"]: row for row in adsl}
-    sources = {row["CPSPID"]: row for row in cp}
+    sources = {row["CPSPID"]: row for row in cp if row["CPSTAT"] == ""}
     windows = {visit.visit: visit for visit in study.visits}
     rows = []
-    for result in results:
+    for result in without_failed(results):
         if result["value"] is None:
             continue
         terms = parameters[result["parameter"]]

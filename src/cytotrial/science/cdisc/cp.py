@@ -12,7 +12,15 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from cytotrial.dataset_terms import DatasetSpec
-from cytotrial.science.cdisc.model import CellTest, Result, Row, StudyTerms, TubeTrace, as_row
+from cytotrial.science.cdisc.model import (
+    CellTest,
+    Result,
+    Row,
+    StudyTerms,
+    TubeTrace,
+    as_row,
+    without_failed,
+)
 from cytotrial.science.cdisc.recompute import value_of_events
 from cytotrial.science.cdisc.text import LONGEST, ascii_text, number_text
 from cytotrial.science.cdisc.timing import VisitTerms, is_before_dose, last_of_each
@@ -70,13 +78,11 @@ def cp_records(
     tubes : mapping
         Sample id → where its numbers come from.
     """
-    measured = [row for row in results if row["parameter"] in tests]
-    absent = list(_absent(measured, tests, study))
-    known = {**{row["specimen"]: _planned(row["visit"], study) for row in absent}, **visits}
-    context = _Context(study, known, tubes, spec)
+    drawn = [row for row in without_failed(results) if row["parameter"] in tests]
+    context = _Context(study, visits, tubes, spec)
     records = [
         record
-        for result in (*measured, *absent)
+        for result in (*drawn, *_absent(drawn, tests, study))
         for record in _of_result(result, tests[result["parameter"]], context)
     ]
     records.sort(key=_order)
@@ -93,7 +99,7 @@ def _absent(results: Iterable[Result], tests: Mapping[str, CellTest], study: Stu
                     yield {
                         "subject": subject.subject,
                         "visit": visit.visit,
-                        "specimen": f"{subject.subject}.{visit.visit}".replace(" ", "_"),
+                        "specimen": "",
                         "parameter": parameter,
                         "collected": "",
                         "value": None,
@@ -102,11 +108,6 @@ def _absent(results: Iterable[Result], tests: Mapping[str, CellTest], study: Stu
                         "sample_ids": (),
                         "gating_version": "",
                     }
-
-
-def _planned(name: str, study: StudyTerms) -> VisitTerms:
-    visit = next(visit for visit in study.visits if visit.visit == name)
-    return VisitTerms(visit.visit_num, visit.visit, visit.target_day)
 
 
 @dataclass(frozen=True)
@@ -118,11 +119,18 @@ class _Context:
     tubes: Mapping[str, TubeTrace]
     spec: DatasetSpec
 
+    def visit_of(self, result: Result) -> VisitTerms:
+        """The visit of the draw; where nothing was drawn, the one that was planned."""
+        if result["specimen"]:
+            return self.visits[result["specimen"]]
+        visit = next(visit for visit in self.study.visits if visit.visit == result["visit"])
+        return VisitTerms(visit.visit_num, visit.visit, visit.target_day)
+
 
 def _of_result(result: Result, test: CellTest, context: _Context) -> Iterator[CpRecord]:
     """The record of a result, and that of its unstimulated tube if it has one."""
     study, spec = context.study, context.spec
-    visit = context.visits[result["specimen"]]
+    visit = context.visit_of(result)
     shared = {**_who_and_when(result, visit, study), **_which_test(test, study)}
     if result["value"] is None:
         reason = reason_of(result)
@@ -139,15 +147,15 @@ def _of_result(result: Result, test: CellTest, context: _Context) -> Iterator[Cp
 
 
 def _who_and_when(result: Result, visit: VisitTerms, study: StudyTerms) -> Row:
-    drawn = bool(result["sample_ids"])
     specimen = result["specimen"]
+    about = specimen or f"{result['subject']}.{result['visit']}"
     return {
         "STUDYID": study.study,
         "DOMAIN": "CP",
         "USUBJID": study.usubjid(result["subject"]),
-        "CPGRPID": specimen if drawn else "",
-        "CPREFID": specimen if drawn else "",
-        "CPSPID": f"{specimen}.{result['parameter']}",
+        "CPGRPID": specimen,
+        "CPREFID": specimen,
+        "CPSPID": f"{about}.{result['parameter']}",
         "CPLNKID": specimen if result.get("cbc_lymphocytes_10e9_per_l") is not None else "",
         "VISITNUM": visit.number,
         "VISIT": visit.name,
@@ -171,7 +179,7 @@ def _which_test(test: CellTest, study: StudyTerms) -> Row:
         "CPCAT": "IMMUNOPHENOTYPING",
         "CPTSTPNL": test.panel,
         "CPNAM": study.laboratory,
-        "CPSPEC": study.specimen,
+        "CPSPEC": test.specimen,
         "CPSPCCND": study.specimen_condition,
         "CPMETHOD": test.method,
     }
@@ -210,7 +218,8 @@ def reason_of(result: Result) -> str:
     said = [flag.partition(":") for flag in result["flags"]]
     known = [_REASONS[name].format(text) for name, _, text in said if name in _REASONS]
     words = known or ["".join(parts) for parts in said] or ["no result"]
-    return ascii_text("; ".join(dict.fromkeys(words)))
+    failed = not known and result["status"] == Status.FAIL.value
+    return ascii_text(("quality control failed: " if failed else "") + "; ".join(dict.fromkeys(words)))
 
 
 def _gate_path(result: Result, test: CellTest, tubes: Mapping[str, TubeTrace]) -> str:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
 from cytotrial.dataset_terms import DatasetSpec
 from cytotrial.science.cdisc.text import ascii_text
-from cytotrial.terms import Subject, Visit
+from cytotrial.terms import Status, Subject, Visit
 
 Row = dict[str, Any]
 """A record: variable → value. Text "" and numbers None are missing."""
@@ -42,6 +42,7 @@ class CellTest:
     stimulated: bool = False
     agents: str = ""
     method: str = ""
+    specimen: str = "BLOOD"
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +60,6 @@ class StudyTerms:
     country: str = ""
     treatment: str = ""
     laboratory: str = ""
-    specimen: str = "BLOOD"
     specimen_condition: str = ""
     by_sponsor: bool = False
     day1_before_dose: bool = True
@@ -89,6 +89,11 @@ class TubeTrace:
     parents: Mapping[str, str]
 
 
+def without_failed(results: Iterable[Result]) -> list[Result]:
+    """The results with no value where the quality control failed: attempted, but no result."""
+    return [{**row, "value": None} if row["status"] == Status.FAIL.value else row for row in results]
+
+
 def as_row(spec: DatasetSpec, values: Mapping[str, Any]) -> Row:
     """A whole record: every variable of the dataset in order, missing where `values` has none."""
     unknown = set(values) - set(spec.names)
@@ -97,7 +102,7 @@ def as_row(spec: DatasetSpec, values: Mapping[str, Any]) -> Row:
     for variable in spec.variables:
         value = values.get(variable.name)
         if variable.is_text:
-            row[variable.name] = ascii_text(value or "")
+            row[variable.name] = ascii_text(value or "").rstrip()
         else:
             row[variable.name] = float(value) if variable.kind == "number" and value is not None else value
     return row

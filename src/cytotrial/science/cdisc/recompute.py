@@ -39,7 +39,7 @@ def recompute(method: str, numbers: Mapping[str, Any]) -> float | None:
     formula = _FORMULAS.get(method)
     try:
         return None if formula is None else formula(numbers)
-    except (TypeError, ZeroDivisionError):
+    except (KeyError, TypeError, ZeroDivisionError):
         return None
 
 

@@ -140,7 +140,7 @@ def markers_follow_the_grammar(data: TrialData) -> Iterator[str]:
                 yield f"{where('CP', row)}: {name} '{row[name]}' is no marker string, such as CD4+CD127lo"
 
 
-def qualifiers_have_their_record(data: TrialData) -> Iterator[str]:
+def references_have_their_record(data: TrialData) -> Iterator[str]:
     """V10."""
     known = {(row["USUBJID"], str(row["CPSEQ"])) for row in data.rows("CP")}
     for row in data.rows("SUPPCP"):
@@ -152,6 +152,22 @@ def qualifiers_have_their_record(data: TrialData) -> Iterator[str]:
                 f"SUPPCP, {row['USUBJID']}, {row['QNAM']}: no record {row['IDVAR']} {row['IDVARVAL']} "
                 f"in {row['RDOMAIN']}"
             )
+    yield from _lost_sources(data)
+
+
+def _lost_sources(data: TrialData) -> Iterator[str]:
+    """Records of ADCP whose source is not there, is of another specimen or has another value."""
+    sources = {(row["USUBJID"], row["CPSEQ"]): row for row in data.rows("CP")}
+    for row in data.rows("ADCP"):
+        if row["SRCSEQ"] is None:
+            continue
+        source = sources.get((row["USUBJID"], row["SRCSEQ"]))
+        if source is None or source["CPREFID"] != row["SPECID"]:
+            yield f"{where('ADCP', row)}: no record CPSEQ {row['SRCSEQ']} of specimen {row['SPECID']} in CP"
+        elif row["SRCVAR"] == "CPSTRESN" and row["DTYPE"] == "":
+            number = source["CPSTRESN"]
+            if row["AVAL"] not in {None, number}:
+                yield f"{where('ADCP', row)}: AVAL {row['AVAL']}, but CPSTRESN of its source is {number}"
 
 
 def every_planned_test_has_a_record(data: TrialData) -> Iterator[str]:
@@ -227,7 +243,10 @@ CHECKS = (
     ),
     Check("V09", "Marker strings follow the grammar", ("CP",), markers_follow_the_grammar),
     Check(
-        "V10", "Every record of SUPPCP belongs to a record of CP", ("SUPPCP",), qualifiers_have_their_record
+        "V10",
+        "SUPPCP and ADCP refer to records of CP that are there, and with the same values",
+        ("SUPPCP",),
+        references_have_their_record,
     ),
     Check(
         "V11",
