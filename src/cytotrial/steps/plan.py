@@ -8,6 +8,7 @@ controls of a batch that belong to nobody.
 from __future__ import annotations
 
 import hashlib
+import time
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from functools import cached_property
@@ -143,8 +144,14 @@ class Plan:
         return tuple(sorted({self.unit_of(tube) for tube in tubes}))
 
     def files_of(self, tubes: Iterable[Tube]) -> list[str]:
-        """Paths of the FCS files that exist; a missing file is an input of no job."""
-        return [str(self.path_of(tube)) for tube in tubes if str(self.path_of(tube)) in self.fcs_sha256]
+        """Paths of the FCS files that exist; a missing file is an input of no job.
+
+        Nor is one whose time lies in the future (the cytometer's clock was wrong): Snakemake would refuse
+        every result of it. Its content decides what reruns (`content_of`), as that of any other.
+        """
+        now = time.time()
+        paths = [self.path_of(tube) for tube in tubes if str(self.path_of(tube)) in self.fcs_sha256]
+        return [str(path) for path in paths if path.stat().st_mtime <= now]
 
     def content_of(self, tubes: Iterable[Tube]) -> str:
         """Digest of the sheet rows of some tubes, of the bytes of their files, and of their twins."""
