@@ -14,6 +14,7 @@ from typing import Any, TypeVar
 from pydantic import ValidationError
 
 from cytotrial.errors import ConfigError, all_problems
+from cytotrial.files.bucket import is_bucket, local_folder
 from cytotrial.files.sheets import (
     BloodCount,
     ClinicalValue,
@@ -46,6 +47,7 @@ class Trial:
 
     extra : sample_id → cells of the columns that are not interpreted
     warnings : what may be meant so, but deserves a look; one sentence each
+    storage : the folder in object storage, if FCS files lie there; `fcs_dir` is then where jobs find them
     """
 
     config: Path
@@ -58,6 +60,7 @@ class Trial:
     exposure: tuple[Dose, ...]
     extra: Mapping[str, Mapping[str, str]]
     warnings: tuple[str, ...]
+    storage: str = ""
 
 
 def load_trial(config: Path) -> Trial:
@@ -89,9 +92,11 @@ def load_trial(config: Path) -> Trial:
         blocks += _sheet_blocks(paths, read, settings)
     if blocks or settings is None or read is None:
         raise ConfigError("\n".join(blocks))
+    bucket = settings.fcs_dir if is_bucket(settings.fcs_dir) else ""
+    local = {"fcs_dir": local_folder(bucket).as_posix()} if bucket else {}
     return Trial(
         config=config,
-        settings=settings,
+        settings=settings.model_copy(update=local),
         tubes=read.samples.rows,
         subjects=read.subjects.rows,
         visits=read.visits.rows,
@@ -100,6 +105,7 @@ def load_trial(config: Path) -> Trial:
         exposure=read.exposure.rows,
         extra=read.samples.extra,
         warnings=tuple(doubts(settings, read)),
+        storage=bucket.rstrip("/"),
     )
 
 
