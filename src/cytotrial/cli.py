@@ -624,6 +624,23 @@ def compare(config: Path, old: Path, new: Path, output: Path | None, n_tubes: in
 
 @cli.command()
 @config_option
+@click.argument("subject")
+@click.argument("visit")
+@click.argument("parameter")
+def trace(config: Path, subject: str, visit: str, parameter: str) -> None:
+    """Print the whole way of one number of the dataset: files, matrix, masks, gates, formula, versions.
+
+    \b
+    Example:
+      cytotrial trace S001 W12 TREGABS
+    """
+    from cytotrial.steps.trace import trace as step
+
+    click.echo(step(config, subject, visit, parameter))
+
+
+@cli.command()
+@config_option
 def summary(config: Path) -> None:
     """Say in a few lines what a run made.
 

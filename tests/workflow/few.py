@@ -35,7 +35,7 @@ def install_few(demo: Path, repository: Path, folder: Path) -> Study:
 
 def _keep_few(sheets: Path) -> list[str]:
     """Cut every sheet to what is left of the trial; the FCS files that the sample sheet still names."""
-    samples = _rows(sheets / "samples.tsv")
+    samples = read_sheet(sheets / "samples.tsv")
     drawn = [row for row in samples if row["subject"] in SUBJECTS and row["visit"] in VISITS]
     batches = {row["batch"] for row in drawn if row["panel"] == "count"}
     kept = [
@@ -44,19 +44,21 @@ def _keep_few(sheets: Path) -> list[str]:
         if row["panel"] == "count" and (row in drawn or (not row["subject"] and row["batch"] in batches))
     ]
     specimens = {row["specimen"] for row in kept}
-    _write(sheets / "samples.tsv", kept)
-    _write(sheets / "cbc.tsv", [row for row in _rows(sheets / "cbc.tsv") if row["specimen"] in specimens])
+    write_sheet(sheets / "samples.tsv", kept)
+    write_sheet(
+        sheets / "cbc.tsv", [row for row in read_sheet(sheets / "cbc.tsv") if row["specimen"] in specimens]
+    )
     for name in ("subjects.tsv", "clinical.tsv", "exposure.tsv"):
-        _write(sheets / name, [row for row in _rows(sheets / name) if row["subject"] in SUBJECTS])
+        write_sheet(sheets / name, [row for row in read_sheet(sheets / name) if row["subject"] in SUBJECTS])
     return [row["fcs"] for row in kept if row["fcs"]]
 
 
-def _rows(path: Path) -> list[dict[str, str]]:
+def read_sheet(path: Path) -> list[dict[str, str]]:
     with path.open(encoding="utf-8", newline="") as stream:
         return list(csv.DictReader(stream, delimiter="\t"))
 
 
-def _write(path: Path, rows: list[dict[str, str]]) -> None:
+def write_sheet(path: Path, rows: list[dict[str, str]]) -> None:
     with path.open("w", encoding="utf-8", newline="") as stream:
         writer = csv.DictWriter(stream, list(rows[0]), delimiter="\t", lineterminator="\n")
         writer.writeheader()

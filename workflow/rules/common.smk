@@ -76,7 +76,10 @@ def checked(tubes):
 
 def raw(tubes):
     """The FCS files of some tubes: a change is seen by their content (params), not by their time."""
-    return [ancient(path) for path in PLAN.files_of(tubes)]
+    paths = PLAN.files_of(tubes)
+    if PLAN.trial.storage:
+        return [ancient(storage(PLAN.url_of(path))) for path in paths]
+    return [ancient(path) for path in paths]
 
 
 def matrix_file(w):

@@ -11,6 +11,7 @@ from dataclasses import replace
 from datetime import date
 from pathlib import Path
 
+from cytotrial.errors import ConfigError
 from cytotrial.files.fcs import FcsHeader, FcsReport, acquisition_seconds, examine_fcs
 from cytotrial.files.fingerprints import sha256_of
 from cytotrial.files.spillover import already_compensated
@@ -235,6 +236,11 @@ def check_study(config: Path, *, as_json: bool = False) -> tuple[str, bool]:
         What to print, and whether any row was rejected.
     """
     plan = make_plan(config)
+    if plan.trial.storage:
+        raise ConfigError(
+            f"{plan.trial.storage} is object storage: its files are fetched by the jobs of a run only.",
+            hint="Configuration and sheets are right; snakemake checks the files, see check/inventory.csv.",
+        )
     rows = [check_tube(plan, tube) for tubes in plan.units.values() for tube in tubes]
     rows.sort(key=lambda row: str(row["sample_id"]))
     rejected = any(row["status"] == Outcome.REJECT.value for row in rows)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, get_args
 
+from cytotrial.files.bucket import is_bucket
 from cytotrial.files.sheets import UNSCHEDULED, BloodCount, ClinicalValue, Dose, SheetProblem, SheetResult
 from cytotrial.files.sheets.problems import shown, suggestion
 from cytotrial.science.endpoints import column_of, study_day
@@ -68,6 +69,7 @@ def unknown_subjects(sheet: SheetResult[Any], subjects: SheetResult[Subject]) ->
 def unusable_settings(settings: Settings, read: SheetsRead) -> Iterator[str]:
     """What the configuration names and does not find, and folders that raw files and results would share."""
     yield from _missing_paths(settings)
+    yield from _not_pinned(settings, read)
     yield from _folders(settings)
     yield from _unknown_subjects(settings, read)
     yield from _names_taken(read)
@@ -86,7 +88,7 @@ def missing_references(settings: Settings) -> Iterator[str]:
 
 def _missing_paths(settings: Settings) -> Iterator[str]:
     """Files and folders that the configuration names and that are not there (sheets say so themselves)."""
-    if not Path(settings.fcs_dir).is_dir():
+    if not is_bucket(settings.fcs_dir) and not Path(settings.fcs_dir).is_dir():
         demo = settings.fcs_dir == EMBEDDED_DEMO
         remedy = "run `make demo`, which writes it" if demo else "create it, or correct the name"
         yield f"fcs_dir: '{settings.fcs_dir}' is not a folder; {remedy}"
@@ -119,6 +121,17 @@ def _folders(settings: Settings) -> Iterator[str]:
         yield f"results: '{settings.results}' holds fcs_dir; name a folder of its own"
     if here.is_relative_to(results):
         yield f"results: '{settings.results}' is or holds the current folder; name a folder of its own"
+
+
+def _not_pinned(settings: Settings, read: SheetsRead) -> Iterator[str]:
+    """Files in object storage are not read before a job needs them: the sheet must say what they hold."""
+    lacking = [row for row in read.samples.rows if row.status == "DONE" and not row.sha256]
+    if is_bucket(settings.fcs_dir) and lacking:
+        lines = ", ".join(str(row.line) for row in lacking[:10]) + (" ..." if len(lacking) > 10 else "")
+        yield (
+            f"fcs_dir: files in object storage need their sha256 in {settings.sheets.samples}; "
+            f"{len(lacking)} rows have none (lines {lines})"
+        )
 
 
 def _unknown_subjects(settings: Settings, read: SheetsRead) -> Iterator[str]:

@@ -35,11 +35,15 @@ def prepare_environment(plan: Plan, *, main: bool = True) -> None:
     """
     os.environ["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
     execution = plan.trial.settings.execution
+    of_this_run = {
+        "CYTOTRIAL_CONFIG": str(plan.trial.config),
+        "CYTOTRIAL_STUDY": plan.study_digest,
+        LIMITS: f"{execution.job_minutes}:{execution.job_gigabytes}",
+    }
     if main:
-        os.environ["CYTOTRIAL_CONFIG"] = str(plan.trial.config)
-        os.environ["CYTOTRIAL_STUDY"] = plan.study_digest
-        os.environ[LIMITS] = f"{execution.job_minutes}:{execution.job_gigabytes}"
+        os.environ |= of_this_run
     defaults = {
+        **of_this_run,
         "OPENBLAS_NUM_THREADS": "1",
         "MALLOC_MMAP_THRESHOLD_": str(1 << 30),
         "MALLOC_TRIM_THRESHOLD_": str(1 << 30),

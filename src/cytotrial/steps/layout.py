@@ -245,6 +245,11 @@ class Layout:
         return self.results / "check" / ".fingerprints.json"
 
     @property
+    def objects(self) -> Path:
+        """What object storage held when the run began."""
+        return self.results / "check" / ".objects.json"
+
+    @property
     def seen(self) -> Path:
         """SHA-256 of the results as they were last looked at."""
         return self.results / ".seen.json"

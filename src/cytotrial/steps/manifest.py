@@ -85,8 +85,16 @@ def gatings(plan: Plan) -> dict[str, dict[str, Any]]:
 def inputs_of(plan: Plan) -> dict[str, dict[str, Any]]:
     """Path → SHA-256 and size of the configuration, the sheets, every file it names, every FCS file."""
     named = {path: sha256_of(path) for path in plan.files_named}
-    raw = {Path(path): sha256 for path, sha256 in plan.fcs_sha256.items()}
-    return {str(path): _entry(path, sha256) for path, sha256 in sorted({**named, **raw}.items())}
+    local = {Path(path): sha256 for path, sha256 in plan.fcs_sha256.items() if not plan.objects}
+    entries = {str(path): _entry(path, sha256) for path, sha256 in {**named, **local}.items()}
+    stored = {plan.url_of(path): _stored(plan, path) for path in plan.objects}
+    return dict(sorted({**entries, **stored}.items()))
+
+
+def _stored(plan: Plan, path: str) -> dict[str, Any]:
+    """An object's SHA-256, as the sheet says and the check has compared it, its size and its ETag."""
+    size, etag = plan.objects[path].split(":", 1)
+    return {"sha256": plan.fcs_sha256[path], "bytes": int(size), "etag": etag}
 
 
 def _outputs(layout: Layout) -> dict[str, dict[str, Any]]:

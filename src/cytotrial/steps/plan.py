@@ -8,12 +8,17 @@ controls of a batch that belong to nobody.
 from __future__ import annotations
 
 import hashlib
+import os
+import time
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
+from cytotrial.files.bucket import list_objects, remember_objects, remembered_objects
+from cytotrial.files.claim import RUN
 from cytotrial.files.fingerprints import fingerprints, sha256_of
 from cytotrial.files.sheets.samples import one_stain_for_several
 from cytotrial.settings import Absolute, Percent, Settings, canonical, digest, event_limits
@@ -31,10 +36,15 @@ ANY_MARKER = {Role.UNSTIMULATED}
 
 @dataclass(frozen=True)
 class Plan:
-    """The trial cut into jobs. All orders are sorted, so the same folder gives the same plan."""
+    """The trial cut into jobs. All orders are sorted, so the same folder gives the same plan.
+
+    fcs_sha256 : path → SHA-256 of every FCS file that exists; in object storage as the sheet says it
+    objects : path → size and ETag, of files in object storage
+    """
 
     trial: Trial
     fcs_sha256: Mapping[str, str]
+    objects: Mapping[str, str] = MappingProxyType({})
 
     @property
     def layout(self) -> Layout:
@@ -207,12 +217,28 @@ class Plan:
         return tuple(sorted({self.unit_of(tube) for tube in tubes}))
 
     def files_of(self, tubes: Iterable[Tube]) -> list[str]:
-        """Paths of the FCS files that exist; a missing file is an input of no job."""
-        return [str(self.path_of(tube)) for tube in tubes if str(self.path_of(tube)) in self.fcs_sha256]
+        """Paths of the FCS files that exist; a missing file is an input of no job.
+
+        Nor is one whose time lies in the future (the cytometer's clock was wrong): Snakemake would refuse
+        every result of it. Its content decides what reruns (`content_of`), as that of any other.
+        """
+        now = time.time()
+        paths = [self.path_of(tube) for tube in tubes if str(self.path_of(tube)) in self.fcs_sha256]
+        return [str(path) for path in paths if self.trial.storage or path.stat().st_mtime <= now]
+
+    def url_of(self, path: str) -> str:
+        """Where a file lies in object storage."""
+        below = Path(path).relative_to(self.trial.settings.fcs_dir)
+        return f"{self.trial.storage}/{below.as_posix()}"
 
     def content_of(self, tubes: Iterable[Tube]) -> str:
         """Digest of the sheet rows of some tubes, of the bytes of their files, and of their twins."""
-        return digest([[_row(tube), self.sha256_of(tube), self.twins_of(tube)] for tube in tubes])
+        return digest([[_row(tube), *self._state_of(tube), self.twins_of(tube)] for tube in tubes])
+
+    def _state_of(self, tube: Tube) -> list[str]:
+        """The content of a tube's file; an object that was replaced has another ETag."""
+        stamp = self.objects.get(str(self.path_of(tube)))
+        return [self.sha256_of(tube), *([stamp] if stamp else [])]
 
     def sha256_of(self, tube: Tube) -> str:
         """SHA-256 of the tube's file; empty if there is none."""
@@ -352,6 +378,8 @@ def make_plan(config: Path, *, fresh: bool = False, with_references: bool = True
         With every problem of the configuration and the sheets.
     """
     trial = load_trial(config, with_references=with_references)
+    if trial.storage:
+        return _plan_of_bucket(trial)
     root = Path(trial.settings.fcs_dir)
     named = {root / tube.fcs for tube in trial.tubes if tube.fcs and tube.status == "DONE"}
     inside = sorted(path for path in named if path.resolve().is_relative_to(root.resolve()))
@@ -368,6 +396,26 @@ def populations_used(settings: Settings, panel: str) -> list[str]:
         elif isinstance(parameter, Percent) and parameter.panel == panel:
             used |= {parameter.population, parameter.of}
     return sorted(used)
+
+
+def _plan_of_bucket(trial: Trial) -> Plan:
+    """The plan of files in object storage: none is fetched, the storage says which there are.
+
+    Jobs of a run go by what the run saw when it began.
+    """
+    file = Layout(Path(trial.settings.results)).objects
+    if os.environ.get(RUN) and file.exists():
+        listing = remembered_objects(file)
+    else:
+        listing = list_objects(trial.storage)
+        remember_objects(file, listing)
+    root = Path(trial.settings.fcs_dir)
+    there = [tube for tube in trial.tubes if tube.status == "DONE" and tube.fcs in listing]
+    return Plan(
+        trial,
+        {str(root / tube.fcs): tube.sha256.lower() for tube in there},
+        {str(root / tube.fcs): listing[tube.fcs] for tube in there},
+    )
 
 
 def files_in(plain: Any) -> tuple[Path, ...]:

@@ -10,9 +10,13 @@ from pathlib import Path
 
 from cytotrial.errors import ConfigError
 from cytotrial.files.claim import holder
+from cytotrial.files.seals import sealed_below
 from cytotrial.steps.layout import Layout
+from cytotrial.steps.records import FOLDER
 from cytotrial.steps.runs import RESUME
 from cytotrial.steps.trial import load_trial
+
+LOCKS = FOLDER / "locks"
 
 
 def resume(config: Path, arguments: Sequence[str], *, default: Path) -> int:
@@ -41,8 +45,10 @@ def resume(config: Path, arguments: Sequence[str], *, default: Path) -> int:
         )
     named = [] if config == default else ["--configfile", str(config)]
     environment = {**os.environ, RESUME: "1"}
-    _snakemake([*named, "--unlock", "--quiet"], environment)
-    lost = _lost([*named, "--summary"], environment)
+    if any(LOCKS.glob("*")):
+        _snakemake([*named, "--unlock", "--quiet"], environment)
+    gone = any(not path.exists() for path in sealed_below(layout.results))
+    lost = _lost([*named, "--summary"], environment) if gone else []
     forced = ["--forcerun", *lost] if lost else []
     command = [sys.executable, "-m", "snakemake", *named, "--rerun-incomplete", *forced, *arguments]
     return subprocess.run(command, env=environment, check=False).returncode

@@ -10,6 +10,7 @@ import json
 import os
 import secrets
 import socket
+import subprocess
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from datetime import UTC, datetime
@@ -83,7 +84,8 @@ def begin_run(layout: Layout, jobs: Iterable[tuple[str, Iterable[str]]], *, exec
     Raises
     ------
     ConfigError
-        If another run is at work there, or the folder cannot be written.
+        If another run is at work there, if jobs of a killed run are still queued on a cluster, or if
+        the folder cannot be written.
     """
     about = {
         "run": os.environ[claim.RUN],
@@ -92,7 +94,9 @@ def begin_run(layout: Layout, jobs: Iterable[tuple[str, Iterable[str]]], *, exec
         "host": socket.gethostname(),
         "process": os.getpid(),
         "executor": executor,
+        "folder": str(Path.cwd()),
     }
+    _refuse_while_queued(claim.read_claim(layout.claim))
     claim.take_claim(layout.claim, about)
     for path in layout.results.rglob(".*"):
         if is_temporary(path):
@@ -101,6 +105,29 @@ def begin_run(layout: Layout, jobs: Iterable[tuple[str, Iterable[str]]], *, exec
     if str(layout.manifest) in made:
         replace_file(layout.jobs, (json.dumps(made, sort_keys=True, indent=0) + "\n").encode())
     _remember(layout, {**about, "state": "begun"})
+
+
+def _refuse_while_queued(last: Mapping[str, Any]) -> None:
+    """Cluster jobs outlive the run that sent them, and Snakemake within them clears away their outputs."""
+    if last.get("executor") in {None, "local"} or "ended" in last:
+        return
+    jobs = _queued_from(str(last.get("folder")))
+    if jobs:
+        raise ConfigError(
+            f"jobs of the run {last.get('run')}, which was ended, are still in the queue: {' '.join(jobs)}.",
+            hint=f"End them with `scancel {' '.join(jobs)}`, then `cytotrial resume`.",
+        )
+
+
+def _queued_from(folder: str) -> list[str]:
+    """Ids of the user's Slurm jobs that were sent from a folder; none where there is no Slurm."""
+    command = ["squeue", "--me", "--noheader", "--format=%i %Z"]
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
+    except (OSError, subprocess.TimeoutExpired):
+        return []
+    jobs = [line.split(" ", 1) for line in done.stdout.splitlines()]
+    return [job[0] for job in jobs if len(job) == 2 and job[1].strip() == folder]
 
 
 def end_run(layout: Layout, state: str) -> None:

@@ -112,7 +112,7 @@ def _inputs(plan: Plan, manifest: Mapping[str, Any]) -> Iterator[Difference]:
             yield Difference(name, "is missing; it went into the results", RUN)
         elif name not in then:
             yield Difference(name, "is new; it did not go into the results", RUN)
-        elif then[name]["sha256"] != now[name]["sha256"]:
+        elif then[name] != now[name]:
             yield Difference(name, "was changed since; the results rest on what it held before", RUN)
 
 
