@@ -31,6 +31,7 @@ class Exported:
     folder: Path
     written: tuple[str, ...]
     refused: Mapping[str, str]
+    n_without_gates: int = 0
     check: tuple[Row, ...] | None = None
 
     @property
@@ -41,10 +42,12 @@ class Exported:
     def in_words(self) -> str:
         lines = [f"{len(self.written)} tubes written to {self.folder}"]
         lines += [f"{sample_id} was not written: {reason}" for sample_id, reason in self.refused.items()]
+        if self.n_without_gates:
+            lines.append(f"{self.n_without_gates} tubes have no gates: see check/inventory.csv")
         return "\n".join([*lines, *self._check_in_words()])
 
     def _check_in_words(self) -> Iterator[str]:
-        if self.check is None:
+        if not self.check:
             return
         differing = [row for row in self.check if row["events_that_differ"]]
         names = [f"{row['sample_id']} {row['population']}" for row in differing]
@@ -81,13 +84,14 @@ def export_gates(
         try:
             checks += _export(run, tube, check=check)
         except CytotrialError as error:
-            refused[tube.sample_id] = str(error)
+            refused[tube.sample_id] = error.message
     if check:
         write_table(plan.layout.gatingml_check, CHECK, checks)
     return Exported(
         plan.layout.gatingml("").parent,
         tuple(tube.sample_id for tube in tubes if tube.sample_id not in refused),
         refused,
+        len(run.tubes) - len(run.gates) if not samples and panel is None else 0,
         tuple(checks) if check else None,
     )
 
@@ -95,7 +99,7 @@ def export_gates(
 def _export(run: GatedRun, tube: Tube, *, check: bool) -> list[Row]:
     """Write one tube's gates; FlowKit's answers for each population if they are asked for."""
     if tube.sample_id not in run.gates:
-        raise CytotrialError(run.why_not(tube.sample_id))
+        raise CytotrialError(f"it was not gated: {run.why_not(tube.sample_id)}")
     path = run.plan.layout.gatingml(tube.sample_id)
     path.unlink(missing_ok=True)
     gated = run.again(tube)
