@@ -85,7 +85,10 @@ def cli() -> None:
     help="How far batches lie apart, as a factor on the usual.",
 )
 @click.option("--labels", is_flag=True, help="Also write each event's true population to truth/labels/.")
-def demo(folder: Path, *, subjects: int, events: int, seed: int, shift: float, labels: bool) -> None:
+@click.option("--expert", is_flag=True, help="Also write a simulated expert's gates to expert/ (GatingML).")
+def demo(
+    folder: Path, *, subjects: int, events: int, seed: int, shift: float, labels: bool, expert: bool
+) -> None:
     """Write a simulated trial: FCS files, sheets, a config.yaml, and the truth beside them.
 
     \b
@@ -95,7 +98,9 @@ def demo(folder: Path, *, subjects: int, events: int, seed: int, shift: float, l
     from cytotrial.demo import write_demo
     from cytotrial.steps.example import write_configuration
 
-    made = write_demo(folder, subjects=subjects, events=events, seed=seed, shift=shift, labels=labels)
+    made = write_demo(
+        folder, subjects=subjects, events=events, seed=seed, shift=shift, labels=labels, expert=expert
+    )
     click.echo(f"{made.subjects} subjects, {made.tubes} tubes, {made.n_bytes / 1e6:.0f} MB in {folder}")
     if config := write_configuration(folder):
         click.echo(f"run it: snakemake --configfile {config}")

@@ -13,6 +13,7 @@ import numpy as np
 
 from cytotrial.demo.biology import LAB, Lab
 from cytotrial.demo.cohort import MOST_SUBJECTS, case_subject, cohort_subject
+from cytotrial.demo.expert_files import write_expert_gates
 from cytotrial.demo.fcs_writer import fcs_bytes
 from cytotrial.demo.panels import PANELS
 from cytotrial.demo.sheets import write_sheets
@@ -21,7 +22,7 @@ from cytotrial.demo.tubes import TRUNCATED_SHARE, TubePlan, acquire_tube, batch_
 from cytotrial.errors import CytotrialError
 from cytotrial.files.atomic import replace_file
 
-FOLDERS = ("fcs", "sheets", "truth")
+FOLDERS = ("fcs", "sheets", "truth", "expert")
 FEWEST_EVENTS = 500
 LARGEST_SHIFT = 3.0
 
@@ -44,6 +45,7 @@ def write_demo(
     seed: int = 20170,
     shift: float = 1.0,
     labels: bool = False,
+    expert: bool = False,
     workers: int = 2,
 ) -> DemoSummary:
     """Write the simulated trial: FCS files below `fcs/`, sheets below `sheets/`, truth below `truth/`.
@@ -64,6 +66,8 @@ def write_demo(
         How far batches lie apart, as a factor on the usual (gain, staining, background); 0 to 3.
     labels : bool
         Also write what every single event is, `truth/labels/<sample_id>.npy`.
+    expert : bool
+        Also write the simulated expert's gates, `expert/<panel>/<sample_id>.xml`.
     workers : int
         Processes to use; the result does not depend on it.
 
@@ -80,6 +84,8 @@ def write_demo(
     rows = list(_write_tubes(folder, done, seed=seed, lab=lab, labels=labels, workers=workers))
     write_truth(folder / "truth", people, plans, rows, seed=seed, shift=shift)
     write_sheets(folder / "sheets", people, plans, seed=seed)
+    if expert:
+        write_expert_gates(folder / "expert", plans, seed=seed, lab=lab)
     written = [path for path in folder.rglob("*") if path.is_file()]
     return DemoSummary(len(people), len(done), len(written), sum(path.stat().st_size for path in written))
 

@@ -11,7 +11,7 @@ from cytotrial.files.strategy import gate_from_plain
 from cytotrial.science.bounds import ControlTail
 from cytotrial.science.placing import cut_of
 from cytotrial.steps.cohort import Gated
-from cytotrial.steps.controls import pair
+from cytotrial.steps.pairing import pair
 from cytotrial.terms import Role, Tube
 
 

@@ -15,9 +15,10 @@ from cytotrial.science.finders import Batch
 from cytotrial.science.gating import GatedTube, gate_tube
 from cytotrial.science.populations import cut_as_the_sample
 from cytotrial.steps.bench import Bench, Checked, LoadedTube, checked_rows, usable
-from cytotrial.steps.controls import ControlBench, key_of
+from cytotrial.steps.controls import ControlBench
 from cytotrial.steps.gates_table import gate_row
 from cytotrial.steps.layout import GATES, POPULATIONS, QUALITY
+from cytotrial.steps.pairing import key_of
 from cytotrial.steps.pictures import picture_of, write_pictures
 from cytotrial.steps.place import read_placed
 from cytotrial.steps.plan import CONTROLS, Plan

@@ -13,7 +13,7 @@ from cytotrial.science.teaching import untaught
 from cytotrial.settings import Doubt, Settings
 from cytotrial.steps.bounds import Beside, beside_controls
 from cytotrial.steps.cohort import Cohort, key_of_row, read_cohort
-from cytotrial.steps.gates_table import DIGITS, as_cell
+from cytotrial.steps.gates_table import DIGITS, as_cell, numbers_in
 from cytotrial.steps.judge import Judged, Kind, Reported, carried, judge_gates, reported_of, yardsticks_of
 from cytotrial.steps.layout import JUDGED, POPULATIONS, QC_DONOR, SCORES
 from cytotrial.steps.plan import Plan, populations_used
@@ -21,6 +21,8 @@ from cytotrial.steps.qc_donor import alarms, follow_donor, rows_of
 from cytotrial.steps.tails import read_tails
 from cytotrial.terms import GatingStrategy, Role, Status
 
+NUMBERS = ("confidence", "position", "position_se", "similarity", "disagreement")
+"""Columns of gates.csv that hold numbers; a negative one must not be written as text."""
 UNCALIBRATED = "uncalibrated"
 """On every reported value of found gates that no reference tubes taught."""
 
@@ -128,9 +130,10 @@ def _gate_rows(gates: Iterable[Mapping[str, str]], verdict: Verdict) -> Iterator
         middle = judged.batch_middle if judged else ()
         yield {
             **row,
+            **{name: _as_number(row[name]) for name in NUMBERS},
             "control": _joined(row["control"], beside.controls if beside else ()),
             "flags": _joined(row["flags"], judged.flags if judged else ()),
-            "batch_position": row["batch_position"] or as_cell(middle),
+            "batch_position": _as_number(row["batch_position"]) or as_cell(middle),
             "bound": _rounded(beside.bound if beside else None),
             "batch_distance": _rounded(measures.batch_distance),
             "cohort_z": _rounded(measures.cohort_z),
@@ -195,6 +198,12 @@ def _score_rows(populations: Iterable[Row], verdict: Verdict) -> Iterator[Row]:
             "score": 1.0 if failed else _rounded(judged.score if judged else 0.0),
             "reasons": tuple(reason for reason in (*reasons, worst) if reason),
         }
+
+
+def _as_number(cell: str) -> float | str | None:
+    """A cell of one number as that number; several numbers stay as they are written."""
+    numbers = numbers_in(cell)
+    return numbers[0] if len(numbers) == 1 else cell or None
 
 
 def _joined(text: str, more: Iterable[str]) -> tuple[str, ...]:
