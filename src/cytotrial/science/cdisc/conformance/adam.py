@@ -84,7 +84,7 @@ def windows_are_disjoint(data: TrialData) -> Iterator[str]:
         if windows.setdefault(row["AVISIT"], window) != window:
             yield f"{where('ADCP', row)}: the window of {row['AVISIT']} is not the same on every record"
         low, high = _open_ended(window)
-        if row["ADY"] is None or not low <= row["ADY"] <= high:
+        if row["ADY"] is not None and not low <= row["ADY"] <= high:
             yield f"{where('ADCP', row)}: ADY {row['ADY']} outside the window of {row['AVISIT']}"
     ordered = sorted((*_open_ended(window), visit) for visit, window in windows.items())
     for (_, end, before), (start, _, after) in pairwise(ordered):
