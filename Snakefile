@@ -31,6 +31,7 @@ rule all:
         LAYOUT.checks,
         LAYOUT.database,
         LAYOUT.report,
+        LAYOUT.review,
         [LAYOUT.matrix(panel, batch) for panel, batch in PLAN.matrices],
         [LAYOUT.matrix_quality(panel, batch) for panel, batch in PLAN.matrices],
 

@@ -646,6 +646,63 @@ def trace(config: Path, subject: str, visit: str, parameter: str) -> None:
 
 @cli.command()
 @config_option
+def review(config: Path) -> None:
+    """Write the page on which gates are looked at and corrected.
+
+    \b
+    Example:
+      cytotrial review
+    """
+    from cytotrial.steps.review import write_review
+
+    write_review(_plan(config))
+
+
+@cli.group()
+def overrides() -> None:
+    """Gates placed by hand: check the file, add what the review page exported.
+
+    \b
+    Example:
+      cytotrial overrides check
+    """
+
+
+@overrides.command("check")
+@config_option
+def overrides_check(config: Path) -> None:
+    """Check the overrides file: its chain, people, reasons, and what it rests on.
+
+    Exit code 2 says that an override is stale: look at its gate again.
+
+    \b
+    Example:
+      cytotrial overrides check --config config/config.yaml
+    """
+    from cytotrial.steps.overrides import check_overrides
+
+    checked = check_overrides(config)
+    click.echo(checked.in_words())
+    sys.exit(2 if checked.stale else 0)
+
+
+@overrides.command("add")
+@click.argument("exported", type=click.Path(path_type=Path, dir_okay=False, exists=True))
+@config_option
+def overrides_add(exported: Path, config: Path) -> None:
+    """Append what the review page exported to the overrides file; adding twice adds nothing twice.
+
+    \b
+    Example:
+      cytotrial overrides add ~/Downloads/overrides.tsv
+    """
+    from cytotrial.steps.overrides import add_overrides
+
+    click.echo(add_overrides(config, exported))
+
+
+@cli.command()
+@config_option
 def summary(config: Path) -> None:
     """Say in a few lines what a run made.
 

@@ -426,6 +426,15 @@ class Report(Model):
     )
 
 
+class Review(Model):
+    """The page on which gates are looked at and corrected."""
+
+    blinded: bool = Field(
+        False,
+        description="No subject, visit or arm anywhere on the page, and tubes under names that do not tell.",
+    )
+
+
 class Execution(Model):
     """How work is cut into jobs; never changes a number."""
 
@@ -454,6 +463,7 @@ class Settings(Model):
     doubt: Doubt = Field(default_factory=lambda: Doubt.model_validate({}))
     qc_donor: QcDonor = Field(default_factory=lambda: QcDonor.model_validate({}))
     report: Report = Field(default_factory=lambda: Report.model_validate({}))
+    review: Review = Field(default_factory=lambda: Review.model_validate({}))
     execution: Execution = Field(default_factory=lambda: Execution.model_validate({}))
     locked: dict[RelativePath, Sha256] = Field(
         default_factory=dict,

@@ -13,6 +13,7 @@ import pytest
 import yaml
 
 from cytotrial.errors import ConfigError, CytotrialError
+from cytotrial.files.overrides import write_overrides
 from cytotrial.files.template import read_template
 from cytotrial.files.yaml_strict import read_yaml
 from cytotrial.steps.trial import Trial, load_trial
@@ -184,11 +185,11 @@ def test_files_and_folders_that_cannot_be_right_are_refused(
     assert expected in refused(**changes)
 
 
-def test_gates_placed_by_hand_are_refused_and_not_ignored(study: Path) -> None:
-    Path("overrides.tsv").write_text("override_id\tgate\n", encoding="utf-8")
+def test_an_overrides_file_of_another_form_is_refused_with_the_study(study: Path) -> None:
+    write_overrides(Path("overrides.tsv"), ())
     load(overrides="overrides.tsv")
     Path("overrides.tsv").write_text("override_id\tgate\n1\tCD4+\n", encoding="utf-8")
-    assert "holds gates placed by hand, which are not applied" in refused(overrides="overrides.tsv")
+    assert "overrides.tsv, 1 problem; no override is applied\n  line 1:" in refused(overrides="overrides.tsv")
 
 
 def test_a_draw_without_a_row_for_a_tube_that_its_parameters_need_is_a_warning(study: Path) -> None:

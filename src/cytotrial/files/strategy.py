@@ -254,7 +254,7 @@ def strategy_to_plain(strategy: GatingStrategy) -> Plain:
         "name": strategy.name,
         "version": strategy.version,
         "source": strategy.source,
-        "populations": [_population_to_plain(population) for population in strategy.populations],
+        "populations": [population_to_plain(population) for population in strategy.populations],
         "matrices": {name: _matrix_to_plain(matrix) for name, matrix in strategy.matrices.items()},
         "reference": strategy.reference,
     }
@@ -272,7 +272,7 @@ def strategy_from_plain(plain: Mapping[str, Any]) -> GatingStrategy:
     )
 
 
-def _population_to_plain(population: Population) -> Plain:
+def population_to_plain(population: Population) -> Plain:
     return {
         "name": population.name,
         "parent": population.parent,

@@ -28,6 +28,7 @@ STEPS = {
     "check_dataset": "steps/check_dataset.py",
     "database": "steps/database.py",
     "report": "steps/report.py",
+    "review": "steps/review.py",
     "manifest": "steps/manifest.py",
 }
 """Rule → the module of its step."""
@@ -40,6 +41,7 @@ RESOURCES = {
     "define": _SPECIFICATION,
     "check_dataset": _SPECIFICATION,
     "report": PACKAGE.parents[1] / "resources" / "report",
+    "review": PACKAGE.parents[1] / "resources" / "review",
 }
 """Rule → folder of the page templates that it fills, or of the tables that it is driven by."""
 

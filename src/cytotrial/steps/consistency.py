@@ -103,11 +103,6 @@ def _missing_paths(settings: Settings) -> Iterator[str]:
             )
     if settings.overrides is not None and not Path(settings.overrides).is_file():
         yield f"overrides: '{settings.overrides}' does not exist; copy the file there, or remove the key"
-    elif settings.overrides is not None and _holds_rows(Path(settings.overrides)):
-        yield (
-            f"overrides: '{settings.overrides}' holds gates placed by hand, which are not applied by this "
-            "version; write them into the panel's gating template, or remove the key"
-        )
 
 
 def _folders(settings: Settings) -> Iterator[str]:
@@ -261,12 +256,6 @@ def _blood_counts_of_no_draw(read: SheetsRead) -> Iterator[str]:
     for row, line in zip(read.cbc.rows, read.cbc.lines, strict=True):
         if row.specimen not in specimens:
             yield f"{read.cbc.file}, line {line}: no tube has the specimen {row.specimen}"
-
-
-def _holds_rows(table: Path) -> bool:
-    """Whether a table has more than its header."""
-    lines = table.read_text(encoding="utf-8", errors="replace").splitlines()
-    return len([line for line in lines if line.strip()]) > 1
 
 
 def _names_taken(read: SheetsRead) -> Iterator[str]:

@@ -19,7 +19,7 @@ from cytotrial.steps.controls import ControlBench
 from cytotrial.steps.gates_table import gate_row
 from cytotrial.steps.layout import GATES, POPULATIONS, QUALITY
 from cytotrial.steps.pairing import key_of
-from cytotrial.steps.pictures import picture_of, write_pictures
+from cytotrial.steps.pictures import pictures_of, write_pictures
 from cytotrial.steps.place import read_placed
 from cytotrial.steps.plan import CONTROLS, Plan
 from cytotrial.steps.pool import read_pool
@@ -190,7 +190,7 @@ def _outcome(loaded: LoadedTube, gated: GatedTube, batches: Mapping[str, Batch])
         quality=[loaded.steadiness.row],
         gates=[gate_row(name, gate, batches.get(gate.population)) for gate in gated.placed],
         populations=list(population_rows(loaded, gated)),
-        pictures=[picture for gate in gated.placed if (picture := picture_of(gate, gated)) is not None],
+        pictures=pictures_of(gated, control=control),
         tails=list(tails_of(loaded.strategy, gated, key_of(loaded.tube))) if control else [],
         shared=cut_as_the_sample(loaded.strategy),
     )

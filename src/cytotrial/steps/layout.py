@@ -241,6 +241,10 @@ class Layout:
         return self.results / "compare.html"
 
     @property
+    def review(self) -> Path:
+        return self.results / "review.html"
+
+    @property
     def fingerprints(self) -> Path:
         return self.results / "check" / ".fingerprints.json"
 

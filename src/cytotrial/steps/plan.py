@@ -16,9 +16,11 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from cytotrial.errors import ConfigError
 from cytotrial.files.bucket import list_objects, remember_objects, remembered_objects
 from cytotrial.files.claim import RUN
 from cytotrial.files.fingerprints import fingerprints, sha256_of
+from cytotrial.files.overrides import read_overrides
 from cytotrial.files.sheets.samples import one_stain_for_several
 from cytotrial.settings import Absolute, Percent, Settings, canonical, digest, event_limits
 from cytotrial.steps.layout import Layout
@@ -302,6 +304,7 @@ class Plan:
                 "parameters": {code: event_limits(settings, code) for code in settings.parameters},
                 "visits": settings.visits.model_dump(),
             },
+            "review": [settings.review.model_dump(), settings.study, self._overrides_digest()],
         }
         return canonical(slices[rule])
 
@@ -334,6 +337,10 @@ class Plan:
         learnt = [reference.file, sha256_of(Path(reference.file))] if reference else []
         return [gating, sha256_of(Path(gating)), populations_used(self.trial.settings, panel), *learnt]
 
+    def _overrides_digest(self) -> str:
+        """The content of the overrides file; empty if there is none."""
+        return "" if self.trial.settings.overrides is None else sha256_of(Path(self.trial.settings.overrides))
+
     def _matrix_file_digest(self, panel: str) -> str:
         """The content of the file a panel's matrix is read from; empty if it comes from elsewhere."""
         mode = self.compensation(panel) if panel else "none"
@@ -345,6 +352,7 @@ class Plan:
         sheets: dict[str, Any] = {
             "score": [_row(tube) for tube in trial.tubes],
             "count": [[_row(tube) for tube in trial.tubes], [asdict(count) for count in trial.cbc]],
+            "review": [[_row(tube) for tube in trial.tubes], [asdict(visit) for visit in trial.visits]],
             "dataset": [
                 [asdict(subject) for subject in trial.subjects],
                 [asdict(visit) for visit in trial.visits],
@@ -379,11 +387,22 @@ def make_plan(config: Path, *, fresh: bool = False, with_references: bool = True
     trial = load_trial(config, with_references=with_references)
     if trial.storage:
         return _plan_of_bucket(trial)
+    _refuse_overrides(trial.settings)
     root = Path(trial.settings.fcs_dir)
     named = {root / tube.fcs for tube in trial.tubes if tube.fcs and tube.status == "DONE"}
     inside = sorted(path for path in named if path.resolve().is_relative_to(root.resolve()))
     cache = Layout(Path(trial.settings.results)).fingerprints
     return Plan(trial, fingerprints(inside, cache=cache, fresh=fresh))
+
+
+def _refuse_overrides(settings: Settings) -> None:
+    """Gates placed by hand are checked but not applied yet: a run that left them out would be wrong."""
+    if settings.overrides is not None and read_overrides(Path(settings.overrides)):
+        raise ConfigError(
+            f"overrides: '{settings.overrides}' holds gates placed by hand, which are not applied by this "
+            "version.",
+            hint="Write them into the panel's gating template, or remove the key.",
+        )
 
 
 def populations_used(settings: Settings, panel: str) -> list[str]:

@@ -15,6 +15,7 @@ from pydantic import ValidationError
 
 from cytotrial.errors import ConfigError, all_problems
 from cytotrial.files.bucket import is_bucket, local_folder
+from cytotrial.files.overrides import read_overrides
 from cytotrial.files.sheets import (
     BloodCount,
     ClinicalValue,
@@ -101,6 +102,8 @@ def load_trial(config: Path, *, with_references: bool = True) -> Trial:
         blocks += [all_problems(str(config), problems)] if problems else []
     if read and paths:
         blocks += _sheet_blocks(paths, read, settings)
+    if settings:
+        blocks += _overrides_block(settings)
     if blocks or settings is None or read is None:
         raise ConfigError("\n".join(blocks))
     bucket = settings.fcs_dir if is_bucket(settings.fcs_dir) else ""
@@ -118,6 +121,17 @@ def load_trial(config: Path, *, with_references: bool = True) -> Trial:
         warnings=tuple(doubts(settings, read)),
         storage=bucket.rstrip("/"),
     )
+
+
+def _overrides_block(settings: Settings) -> list[str]:
+    """What is wrong with the overrides file; that it is not there the configuration's own block says."""
+    if settings.overrides is None or not Path(settings.overrides).is_file():
+        return []
+    try:
+        read_overrides(Path(settings.overrides))
+    except ConfigError as error:
+        return [str(error)]
+    return []
 
 
 def _sheet_paths(plain: Mapping[str, Any]) -> Sheets | None:
