@@ -5,7 +5,6 @@ The content is the same for the same tables; the bytes are not, as DuckDB gives 
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -14,6 +13,7 @@ import duckdb
 
 from cytotrial.errors import DatasetError
 from cytotrial.files.tables import as_written, read_table
+from cytotrial.files.whole import whole_file
 
 TYPES = {
     "text": "VARCHAR",
@@ -56,23 +56,16 @@ def write_database(
     views : mapping
         View → its query.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    temporary.unlink(missing_ok=True)
-    try:
-        with duckdb.connect(str(temporary), config=_CONFIG) as connection:
-            for name, (source, kinds) in csv_tables.items():
-                _table_of_csv(connection, name, source, kinds)
-            for name, source in parquet_tables.items():
-                _table_of_parquet(connection, name, source)
-            for name, (kinds, rows) in row_tables.items():
-                _fill(connection, name, kinds, rows)
-            for name, query in views.items():
-                connection.execute(f"CREATE VIEW {_quoted(name)} AS {query}")
-            connection.execute("CHECKPOINT")
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    with whole_file(path) as temporary, duckdb.connect(str(temporary), config=_CONFIG) as connection:
+        for name, (source, kinds) in csv_tables.items():
+            _table_of_csv(connection, name, source, kinds)
+        for name, source in parquet_tables.items():
+            _table_of_parquet(connection, name, source)
+        for name, (kinds, rows) in row_tables.items():
+            _fill(connection, name, kinds, rows)
+        for name, query in views.items():
+            connection.execute(f"CREATE VIEW {_quoted(name)} AS {query}")
+        connection.execute("CHECKPOINT")
 
 
 def _quoted(name: str) -> str:
