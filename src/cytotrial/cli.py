@@ -343,6 +343,27 @@ def score(config: Path) -> None:
 
 @cli.command()
 @config_option
+@click.option(
+    "--output",
+    type=click.Path(path_type=Path, dir_okay=False),
+    default=Path("config/gating/lock.json"),
+    show_default=True,
+    help="File to write.",
+)
+def lock(config: Path, output: Path) -> None:
+    """Lock the gating of a finished run: tubes that come later then change none of its values.
+
+    \b
+    Example:
+      cytotrial lock
+    """
+    from cytotrial.steps.lock import lock_gating
+
+    click.echo(lock_gating(_plan(config), path=output))
+
+
+@cli.command()
+@config_option
 def count(config: Path) -> None:
     """Work out every parameter of every specimen.
 
@@ -427,7 +448,7 @@ def check_dataset(config: Path, record: bool) -> None:
     """
     from cytotrial.steps.check_dataset import check_dataset as step
     from cytotrial.steps.check_dataset import passed_in_words
-    from cytotrial.steps.verdict import require_passed
+    from cytotrial.steps.conformance import require_passed
 
     plan = _plan(config)
     findings = step(plan)

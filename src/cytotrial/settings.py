@@ -465,10 +465,15 @@ class Settings(Model):
     report: Report = Field(default_factory=lambda: Report.model_validate({}))
     review: Review = Field(default_factory=lambda: Review.model_validate({}))
     execution: Execution = Field(default_factory=lambda: Execution.model_validate({}))
-    locked: dict[RelativePath, Sha256] = Field(
+    approved: dict[RelativePath, Sha256] = Field(
         default_factory=dict,
         description="File → SHA-256 of what is approved for the final analysis: gatings, references, "
         "matrices, overrides. What is not listed is a draft, which `cytotrial verify --final` refuses.",
+    )
+    locked: RelativePath | None = Field(
+        None,
+        description="The file that `cytotrial lock` wrote: tubes that come later then change no value of "
+        "those that were there.",
     )
     overrides: RelativePath | None = Field(
         None, description="Gates placed by hand; this version refuses a file that holds any."

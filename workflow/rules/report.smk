@@ -10,6 +10,7 @@ rule report:
         LAYOUT.counts,
         LAYOUT.visit_wide,
         LAYOUT.checks,
+        LAYOUT.qc_donor,
         [LAYOUT.unit_pictures(*job) for job in PLAN.gating_jobs],
         [LAYOUT.matrix_quality(panel, batch) for panel, batch in PLAN.matrices],
     output:

@@ -58,6 +58,8 @@ class ReportTables:
         Parameter → limits of detection and of quantitation, in events of its population.
     profiles : tuple of str
         Subjects shown one by one; empty: the subject with the most draws.
+    qc_donor : DataFrame, optional
+        The result file of the same name: the quality-control donor, batch by batch.
     """
 
     study: str
@@ -83,6 +85,7 @@ class ReportTables:
     versions: Mapping[str, str] = field(default_factory=lambda: NO_TEXT)
     limits: Mapping[str, tuple[int, int]] = field(default_factory=lambda: NO_LIMITS)
     profiles: tuple[str, ...] = ()
+    qc_donor: pd.DataFrame | None = None
 
 
 _TEXT = {

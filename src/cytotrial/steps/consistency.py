@@ -104,6 +104,9 @@ def _missing_paths(settings: Settings) -> Iterator[str]:
     if settings.overrides is not None and not Path(settings.overrides).is_file():
         yield f"overrides: '{settings.overrides}' does not exist; copy the file there, or remove the key"
 
+    if settings.locked is not None and not Path(settings.locked).is_file():
+        yield f"locked: '{settings.locked}' does not exist; make it with `cytotrial lock`, or remove the key"
+
 
 def _folders(settings: Settings) -> Iterator[str]:
     """Results are written to a folder of their own, neither among the raw files nor around them."""

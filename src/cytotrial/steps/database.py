@@ -9,10 +9,10 @@ from typing import Any
 from cytotrial.files.database import write_database
 from cytotrial.files.sheets import ClinicalValue
 from cytotrial.science.endpoints import column_of
+from cytotrial.steps.conformance import require_passed
 from cytotrial.steps.layout import COUNTS
 from cytotrial.steps.plan import Plan
 from cytotrial.steps.results import NUMBERS, WHOLE
-from cytotrial.steps.verdict import require_passed
 from cytotrial.terms import Subject, Visit
 
 NUMBER, INTEGER = "number", "integer"

@@ -84,6 +84,7 @@ def _tables(plan: Plan) -> ReportTables:
         versions=_versions(),
         limits={code: event_limits(trial.settings, code) for code in sorted(trial.settings.parameters)},
         profiles=_profiles(plan),
+        qc_donor=_read(layout.qc_donor),
     )
 
 
