@@ -9,6 +9,8 @@ import numpy.typing as npt
 
 from cytotrial.terms import FloatArray
 
+Ordered = npt.NDArray[np.float64]
+
 N_GRID = 256
 LEAST_HEIGHT = 1 / 3
 """A peak counts if it is higher than a third of the highest, as in PeacoQC."""
@@ -59,26 +61,26 @@ def lowest_peak(values: FloatArray) -> Peak:
     >>> round(peak.level), round(peak.width)
     (10, 2)
     """
-    values = np.sort(np.asarray(values, dtype=np.float64))
-    level = _lowest_mode(values)
-    width = _lower_width(values, level)
+    ordered: Ordered = np.sort(values.astype(np.float64))
+    level = _lowest_mode(ordered)
+    width = _lower_width(ordered, level)
     for _ in range(3):
-        first, last = np.searchsorted(values, (level - REACH * width, level + REACH * width))
+        first, last = np.searchsorted(ordered, (level - REACH * width, level + REACH * width))
         if last - first < 2 or width <= 0:
             break
-        level = float(np.median(values[first:last]))
-        width = _lower_width(values, level)
-    first, last = np.searchsorted(values, (level - REACH * width, level + REACH * width))
+        level = float(np.median(ordered[first:last]))
+        width = _lower_width(ordered, level)
+    first, last = np.searchsorted(ordered, (level - REACH * width, level + REACH * width))
     return Peak(level, width, int(last - first))
 
 
-def _lower_width(ordered: npt.NDArray[np.float64], level: float) -> float:
+def _lower_width(ordered: Ordered, level: float) -> float:
     """1.4826 times the median distance of the events below a level."""
     below = ordered[: np.searchsorted(ordered, level)]
     return float(1.4826 * (level - np.median(below))) if below.size else 0.0
 
 
-def _lowest_mode(ordered: npt.NDArray[np.float64]) -> float:
+def _lowest_mode(ordered: Ordered) -> float:
     low, high = np.quantile(ordered, (TAIL, 1 - TAIL))
     if high <= low:
         return float(np.median(ordered))

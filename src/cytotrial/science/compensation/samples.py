@@ -68,14 +68,14 @@ def sample_slopes(tube: Control, matrix: SpilloverMatrix, *, dyes: Sequence[str]
     -----
     Two markers may sit on the same cells, so that a positive slope of all events says nothing. Biology adds
     light and never takes any: the events that carry the first marker and not the second are the lowest
-    population at each brightness of the first. For every event bright in dye i the ratio (y − y₀) / (x − x₀) is
-    taken, with x₀ and y₀ the lowest populations of dim events of the same scatter; the lowest peak of the
+    population at each brightness of the first. For every event bright in dye i the ratio (y − y₀) / (x − x₀)
+    is taken, with x₀ and y₀ the lowest populations of dim events of the same scatter; the lowest peak of the
     ratios within ±0.1 is the slope. Right compensation gives 0: the lowest populations are level. A negative
     slope can only be too much compensation. A positive one may also be a dim marker that all these cells
     carry, or their greater autofluorescence; either adds the same light whatever the brightness of the first,
     whereas light left over grows with it. A positive slope is therefore believed no further than the lowest
-    population rises from the dimmer half of the bright events to the brighter half. Where the second marker is
-    on all bright cells no ratio lies in the window, and nothing is said.
+    population rises from the dimmer half of the bright events to the brighter half. Where the second marker
+    is on all bright cells no ratio lies in the window, and nothing is said.
 
     References
     ----------
