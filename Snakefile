@@ -27,3 +27,4 @@ rule all:
         LAYOUT.report,
         [LAYOUT.matrix(panel, batch) for panel, batch in PLAN.matrices],
         [LAYOUT.matrix_quality(panel, batch) for panel, batch in PLAN.matrices],
+        [LAYOUT.matrices_compared(panel) for panel in PLAN.judged_panels()],

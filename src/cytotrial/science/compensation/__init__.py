@@ -12,6 +12,7 @@ from cytotrial.science.compensation.quality import (
     Thresholds,
     compensation_quality,
     spreading_matrix,
+    worst_pairs,
 )
 from cytotrial.science.compensation.samples import SampleSlopes, sample_slopes
 
@@ -32,4 +33,5 @@ __all__ = [
     "residual_slopes",
     "sample_slopes",
     "spreading_matrix",
+    "worst_pairs",
 ]

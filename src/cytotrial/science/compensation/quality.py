@@ -163,6 +163,27 @@ def compensation_quality(
     return CompensationQuality(condition, tuple(pairs), flags)
 
 
+def worst_pairs(
+    quality: CompensationQuality, *, most: int, thresholds: Thresholds = THRESHOLDS
+) -> tuple[PairQuality, ...]:
+    """The pairs of a control that lie furthest beyond a threshold, or come nearest to one, worst first."""
+    judged = [pair for pair in quality.pairs if pair.n_positive is not None]
+    return tuple(sorted(judged, key=lambda pair: -_severity(pair, thresholds))[:most])
+
+
+def _severity(pair: PairQuality, thresholds: Thresholds) -> float:
+    """The largest figure of a pair in multiples of its threshold; equal ones are told apart by spillover."""
+    figures = {
+        "residual_slope": pair.residual_slope,
+        "standard_error": pair.standard_error,
+        "spreading": pair.spreading,
+        "widening": pair.widening,
+        "difference": pair.difference,
+    }
+    most = max(abs(figure or 0.0) / getattr(thresholds, name) for name, figure in figures.items())
+    return float(most + 1e-6 * abs(pair.spillover))
+
+
 def spreading_matrix(
     selections: Sequence[Selection], *, spillover: FloatArray, detectors: Sequence[str]
 ) -> tuple[Matrix, Matrix]:
