@@ -115,7 +115,7 @@ def _flags(
     beyond = 0.0 if slope is None or error is None else max(0.0, abs(slope) - 2 * error)
     raised = {
         "differs_between_batches": abs(difference or 0.0) > settings.max_difference,
-        "too_much_in_samples": beyond > settings.max_sample_slope and (slope or 0.0) < 0,
-        "too_little_in_samples": beyond > settings.max_sample_slope and (slope or 0.0) > 0,
+        "falls_in_samples": beyond > settings.max_sample_slope and (slope or 0.0) < 0,
+        "rises_in_samples": beyond > settings.max_sample_slope and (slope or 0.0) > 0,
     }
     return tuple(name for name, is_raised in raised.items() if is_raised)

@@ -28,6 +28,10 @@ WINDOW = 0.1
 """Slopes looked for. A matrix that is wrong by more is seen on any picture; a marker on the same cells is
 mostly brighter than a tenth of the other."""
 
+RESOLVED = 0.5
+"""The dim events must be no wider in the other detector than this share of the window at the brightness of
+the others: a marker that all cells carry has no negatives there."""
+
 MIN_BRIGHT, MIN_DIM, MIN_SHARE = 100, 100, 0.05
 """Fewest events, and least share of the bright ones, that a slope may rest on."""
 
@@ -133,6 +137,8 @@ def _some(chosen: BoolArray) -> npt.NDArray[np.intp]:
 
 def _lower_slope(x: Matrix, y: Matrix, ground: Peak) -> tuple[float, float]:
     """The slope of the lowest population of bright events, and its standard error; NaN if it has too few."""
+    if ground.width > RESOLVED * WINDOW * np.median(x):
+        return np.nan, np.nan
     ratio = (y - ground.level) / x
     near = np.abs(ratio) <= WINDOW
     if np.count_nonzero(near) < max(MIN_BRIGHT, MIN_SHARE * ratio.size):
