@@ -34,6 +34,7 @@ rule all:
         LAYOUT.review,
         [LAYOUT.matrix(panel, batch) for panel, batch in PLAN.matrices],
         [LAYOUT.matrix_quality(panel, batch) for panel, batch in PLAN.matrices],
+        [LAYOUT.matrices_compared(panel) for panel in PLAN.judged_panels()],
 
 
 include: "workflow/rules/manifest.smk"

@@ -217,6 +217,21 @@ def compensate(config: Path, panel: str, batch: str) -> None:
     compensate_batch(_plan(config), panel=panel, batch=batch)
 
 
+@cli.command("judge-matrices")
+@config_option
+@panel_option
+def judge_matrices(config: Path, panel: str) -> None:
+    """Compare a panel's matrices with each other, and with what they leave in samples.
+
+    \b
+    Example:
+      cytotrial judge-matrices --panel treg
+    """
+    from cytotrial.steps.judge_matrices import judge_matrices as step
+
+    step(_plan(config), panel=panel)
+
+
 @cli.command("read-gating")
 @config_option
 @panel_option

@@ -106,6 +106,16 @@ class Panel(Model):
         description="`controls` (estimated from single stains), `embedded` ($SPILLOVER of each file), "
         "`none` (already compensated) or the path of a matrix file.",
     )
+    matrix_files: dict[Identifier, RelativePath] = Field(
+        default_factory=dict,
+        description="Batch → matrix file that is used for it in place of `compensation`: a matrix handed "
+        "back after editing.",
+    )
+    compensation_fallback: Literal["none", "nearest_batch"] = Field(
+        "none",
+        description="What a batch without a usable matrix gets: none, its tubes fail with the reason; or "
+        "`nearest_batch`, the matrix of the batch drawn nearest in time, flagged on every value.",
+    )
     gating: RelativePath = Field(
         description="Gating template (.yaml), GatingML 2.0 (.xml) or FlowJo 10 workspace (.wsp)."
     )
@@ -126,6 +136,74 @@ class Panel(Model):
         False,
         description="Whether cells were washed after beads or blood were metered: cells and beads are then "
         "lost, and a count against beads or in a volume is refused.",
+    )
+
+    @model_validator(mode="after")
+    def _matrices_agree(self) -> Panel:
+        if self.compensation == "none" and (self.matrix_files or self.compensation_fallback != "none"):
+            raise ValueError(
+                "compensation is none, so that matrix_files and compensation_fallback have no use"
+            )
+        if self.compensation_fallback != "none" and self.compensation not in {"controls", "embedded"}:
+            raise ValueError("compensation_fallback needs compensation: controls or embedded")
+        return self
+
+
+class Spillover(Model):
+    """Compensation: what a single-stain control must hold, and what flags a channel pair."""
+
+    min_positive_events: int = Field(
+        300,
+        ge=50,
+        description="A control with fewer positive events is refused: at 300 a usual spread of 5 % of the "
+        "brightness leaves the slope with a standard error of 0.0036, at 100 with 0.0062.",
+    )
+    max_standard_error: float = Field(
+        0.005,
+        gt=0,
+        description="A spillover known less well is flagged `imprecise`: at a brightness of 10,000 it moves "
+        "a population by 50, half of a usual negative width.",
+    )
+    max_residual_slope: float = Field(
+        0.01,
+        gt=0,
+        description="A slope left in a compensated control is flagged beyond this: a population of "
+        "brightness 10,000 moves by 100.",
+    )
+    max_sample_slope: float = Field(
+        0.02,
+        gt=0,
+        description="A slope left in the samples is flagged beyond this and two standard errors; cells of a "
+        "sample differ in their own glow by about a negative width.",
+    )
+    max_spreading: float = Field(
+        10.0,
+        gt=0,
+        description="A spreading coefficient is flagged above this: a stain of brightness 10,000 is then "
+        "1,000 wide in the other detector.",
+    )
+    max_widening: float = Field(
+        10.0,
+        gt=1,
+        description="Positives more than this many times as wide as the negatives are flagged: they hide a "
+        "dim marker read in that detector.",
+    )
+    max_difference: float = Field(
+        0.05,
+        gt=0,
+        description="A difference to the embedded matrix, or to the median of the panel's batches, is "
+        "flagged beyond this: two careful operators differ by as much on the same files.",
+    )
+    max_condition_number: float = Field(
+        10.0,
+        gt=1,
+        description="A matrix is flagged above this: compensation may then amplify noise and errors tenfold.",
+    )
+    sample_tubes: int = Field(
+        3, ge=0, le=100, description="Sample tubes of each batch in which remaining slopes are measured."
+    )
+    pictured_pairs: int = Field(
+        3, ge=0, le=50, description="Channel pairs of each batch that are pictured, the worst first."
     )
 
 
@@ -455,6 +533,7 @@ class Settings(Model):
     results: RelativePath = Field("results", description="Folder of everything that is written.")
     sheets: Sheets
     panels: dict[PanelName, Panel] = Field(min_length=1, max_length=50)
+    spillover: Spillover = Field(default_factory=lambda: Spillover.model_validate({}))
     counts: Counts = Field(default_factory=lambda: Counts.model_validate({}))
     parameters: dict[ParameterCode, Parameter] = Field(default_factory=dict)
     visits: Visits = Field(default_factory=lambda: Visits.model_validate({}))

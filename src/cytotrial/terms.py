@@ -130,11 +130,14 @@ class SpilloverMatrix:
         $PnN of the channels; row i is the fluorochrome whose primary detector is `detectors[i]`.
     origin : str
         Where it comes from: `controls`, `embedded`, `file` or `none`.
+    flags : tuple of str
+        What flags every value that rests on this matrix.
     """
 
     detectors: tuple[str, ...]
     values: npt.NDArray[np.float64]
     origin: str = ""
+    flags: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

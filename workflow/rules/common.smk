@@ -85,8 +85,8 @@ def raw(tubes):
 
 
 def matrix_file(w):
-    """The file a panel's matrix is read from, if it comes from a file."""
-    mode = PLAN.compensation(w.panel)
+    """The file a matrix is read from, if it comes from a file."""
+    mode = PLAN.compensation(w.panel, w.batch)
     return [] if mode in {"controls", "embedded"} else [mode]
 
 
@@ -103,10 +103,13 @@ def gated(w):
 
 def matrices(w):
     """The matrices of the unit's batches; an embedded matrix comes with the tube itself."""
-    if PLAN.compensation(w.panel) in {"embedded", "none"}:
-        return []
     batches = sorted({tube.batch for tube in gated(w)})
-    return [LAYOUT.matrix(w.panel, batch) for batch in batches]
+    return [
+        LAYOUT.matrix(w.panel, batch)
+        for batch in batches
+        if PLAN.compensation(w.panel, batch) not in {"embedded", "none"}
+        or PLAN.falls_back(w.panel, batch)
+    ]
 
 
 def first_pass(w):

@@ -13,6 +13,8 @@ rule report:
         LAYOUT.qc_donor,
         [LAYOUT.unit_pictures(*job) for job in PLAN.gating_jobs],
         [LAYOUT.matrix_quality(panel, batch) for panel, batch in PLAN.matrices],
+        [LAYOUT.matrix_pictures(panel, batch) for panel, batch in PLAN.matrices],
+        [LAYOUT.matrices_compared(panel) for panel in PLAN.judged_panels()],
     output:
         LAYOUT.report,
         PLAN.summaries,

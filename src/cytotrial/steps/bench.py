@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
@@ -17,7 +17,7 @@ from cytotrial.science.gating import StainedTube
 from cytotrial.steps.plan import Plan
 from cytotrial.steps.steadiness import Steadiness, judge
 from cytotrial.steps.strategies import strategy_of
-from cytotrial.steps.tubes import channels_of_markers, value_flags
+from cytotrial.steps.tubes import FALLBACK_MATRIX, channels_of_markers, value_flags
 from cytotrial.terms import TUBE_MATRIX, GatingStrategy, Role, SpilloverMatrix, Tube
 
 Checked = Mapping[str, Mapping[str, str]]
@@ -94,17 +94,18 @@ class Bench:
         return LoadedTube(tube, stained, strategy, steadiness, (*flags, *steadiness.flags))
 
     def _matrix(self, tube: Tube, embedded: SpilloverMatrix | None) -> SpilloverMatrix | None:
-        mode = self.settings.compensation
-        if mode == "none":
-            return None
-        if mode == "embedded":
-            return embedded
+        """The tube's matrix; None leaves it uncompensated. Of a batch that falls back, flagged."""
+        mode = self.plan.compensation(self.panel, tube.batch)
+        falls_back = mode == "embedded" and embedded is None and self.plan.falls_back(self.panel, tube.batch)
+        if mode in {"none", "embedded"} and not falls_back:
+            return embedded if mode == "embedded" else None
         if tube.batch not in self._matrices:
             self._matrices[tube.batch] = _made_matrix(self.plan, self.panel, tube.batch)
-        return self._matrices[tube.batch]
+        made = self._matrices[tube.batch]
+        return replace(made, flags=made.flags or (f"{FALLBACK_MATRIX}:{tube.batch}",)) if falls_back else made
 
     def _not_in_matrix(self, channels: Mapping[str, str], matrix: SpilloverMatrix | None) -> list[str]:
-        """Flags for dyes that the tube's own matrix leaves out; a panel's matrix must have them all.
+        """The matrix's flags, and dyes that the tube's own leaves out; a panel's matrix must have them all.
 
         Raises
         ------
@@ -114,15 +115,16 @@ class Bench:
         """
         if matrix is None:
             return []
+        flags = list(matrix.flags)
         dyed = [marker for marker in channels if marker not in self.settings.without_fluorochrome]
         lacking = [marker for marker in dyed if channels[marker] not in matrix.detectors]
-        if lacking and self.settings.compensation != "embedded":
+        if lacking and matrix.origin != "embedded":
             named = ", ".join(f"{marker} ({channels[marker]})" for marker in lacking)
             raise CytotrialError(
                 f"NOT_IN_MATRIX: the spillover matrix has no row for {named}.",
                 hint="Add it to the matrix, or list a marker without dye under without_fluorochrome.",
             )
-        return [f"NOT_IN_MATRIX:{marker}" for marker in lacking]
+        return [*flags, *(f"NOT_IN_MATRIX:{marker}" for marker in lacking)]
 
 
 def _made_matrix(plan: Plan, panel: str, batch: str) -> SpilloverMatrix:

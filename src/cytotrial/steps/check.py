@@ -80,9 +80,11 @@ def _of_file(report: FcsReport, panel: Panel, tube: Tube) -> list[Finding]:
     """
     header = report.header
     findings = list(report.findings)
-    if panel.compensation == "none":
+    mode = panel.matrix_files.get(tube.batch, panel.compensation)
+    if mode == "none":
         findings = [finding for finding in findings if finding.code != "NAMES_SAY_COMPENSATED"]
-    if header is None or (panel.compensation == "embedded" and tube.role in GATED_ROLES):
+    needs_own = mode == "embedded" and panel.compensation_fallback == "none" and tube.role in GATED_ROLES
+    if header is None or needs_own:
         return findings
     beside = set(header.spillover_findings)
     return [
@@ -155,6 +157,7 @@ def _of_panel(report: FcsReport, panel: Panel, tube: Tube) -> list[Finding]:
     if header is None:
         return []
     _, findings = channels_of_markers(header.channels, markers_needed(tube, panel.markers))
+    mode = panel.matrix_files.get(tube.batch, panel.compensation)
     done_before = already_compensated(header.names)
     if tube.role in GATED_ROLES and panel.compensation != "none" and done_before:
         findings.append(
@@ -167,15 +170,16 @@ def _of_panel(report: FcsReport, panel: Panel, tube: Tube) -> list[Finding]:
                 remedy="set compensation: none for this panel, or export the raw events",
             )
         )
-    elif tube.role in GATED_ROLES and panel.compensation == "embedded" and _has_no_matrix(header):
+    elif tube.role in GATED_ROLES and mode == "embedded" and _has_no_matrix(header):
         findings.append(
             Finding(
                 "NO_SPILLOVER",
-                Outcome.REJECT,
+                Outcome.REJECT if panel.compensation_fallback == "none" else Outcome.WARN,
                 "the file holds no spillover matrix",
                 keyword="$SPILLOVER",
                 expected="$SPILLOVER, SPILL or $COMP",
-                remedy="set the panel's compensation to controls or to a matrix file",
+                remedy="set the panel's compensation to controls or to a matrix file, or set "
+                "compensation_fallback",
             )
         )
     return findings

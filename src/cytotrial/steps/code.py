@@ -14,6 +14,7 @@ PACKAGE = Path(cytotrial.__file__).parent
 STEPS = {
     "check": "steps/check.py",
     "compensate": "steps/compensate.py",
+    "judge_matrices": "steps/judge_matrices.py",
     "read_gating": "steps/strategies.py",
     "place": "steps/place.py",
     "pool": "steps/pool.py",

@@ -72,6 +72,7 @@ def unusable_settings(settings: Settings, read: SheetsRead) -> Iterator[str]:
     yield from _not_pinned(settings, read)
     yield from _folders(settings)
     yield from _unknown_subjects(settings, read)
+    yield from _unknown_batches(settings, read)
     yield from _names_taken(read)
     yield from unknown_terms(settings)
 
@@ -101,6 +102,9 @@ def _missing_paths(settings: Settings) -> Iterator[str]:
                 f"panels.{name}.compensation: '{panel.compensation}' is neither controls, embedded or none "
                 f"nor a file that exists{near if 'did you mean' in near else ''}"
             )
+        for batch, path in panel.matrix_files.items():
+            if not Path(path).is_file():
+                yield f"panels.{name}.matrix_files.{batch}: '{path}' does not exist; correct the name"
     if settings.overrides is not None and not Path(settings.overrides).is_file():
         yield f"overrides: '{settings.overrides}' does not exist; copy the file there, or remove the key"
 
@@ -141,6 +145,18 @@ def _unknown_subjects(settings: Settings, read: SheetsRead) -> Iterator[str]:
         for subject in subjects:
             if subject not in names:
                 yield f"{key}: '{subject}' is not in the subject sheet{suggestion(subject, names)}"
+
+
+def _unknown_batches(settings: Settings, read: SheetsRead) -> Iterator[str]:
+    """Batches with a matrix file of their own that the panel has no tube of."""
+    if read.samples.problems:
+        return
+    for name, panel in settings.panels.items():
+        known = {tube.batch: None for tube in read.samples.rows if tube.panel == name}
+        for batch in panel.matrix_files:
+            if batch not in known:
+                near = suggestion(batch, known)
+                yield f"panels.{name}.matrix_files: the panel has no tube of batch '{batch}'{near}"
 
 
 def doubts(settings: Settings, read: SheetsRead) -> Iterator[str]:
@@ -209,7 +225,7 @@ def _batches_that_lack_controls(settings: Settings, tubes: Sequence[Tube]) -> It
             samples.add((tube.panel, tube.batch))
     for panel, batch in sorted(samples):
         entry = settings.panels[panel]
-        if entry.compensation != "controls":
+        if entry.compensation != "controls" or batch in entry.matrix_files:
             continue
         missing = [
             marker

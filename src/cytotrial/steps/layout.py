@@ -31,6 +31,14 @@ POPULATIONS = (
     "parent_events", "percent_of_parent", "median_intensities", "status", "flags", "reason", "gating_version",
     "denominator", "background_percent", "net_percent", "background_control",
 )  # fmt: skip
+MATRIX_QUALITY = (
+    "detector", "into", "spillover", "residual_slope", "standard_error", "spreading", "widening",
+    "n_positive", "reference", "difference", "condition_number", "flags", "message",
+)  # fmt: skip
+MATRICES_COMPARED = (
+    "batch", "detector", "into", "spillover", "middle_of_batches", "difference_to_middle", "sample_slope",
+    "sample_slope_error", "sample_tubes", "flags",
+)  # fmt: skip
 COUNTS = {
     "study": "text", "subject": "text", "visit": "text", "specimen": "text", "collected": "text",
     "study_day": "integer", "parameter": "text", "value": "number", "unit": "text", "ci_low": "number",
@@ -87,6 +95,12 @@ class Layout:
 
     def matrix_quality(self, panel: str, batch: str) -> Path:
         return self.results / "compensation" / f"{panel}.{batch}.quality.csv"
+
+    def matrix_pictures(self, panel: str, batch: str) -> Path:
+        return self.results / "compensation" / f"{panel}.{batch}.pictures.json"
+
+    def matrices_compared(self, panel: str) -> Path:
+        return self.results / "compensation" / f"{panel}.csv"
 
     def strategy(self, panel: str) -> Path:
         return self.results / "gating" / f"{panel}.json"

@@ -8,10 +8,12 @@ controls of a batch that belong to nobody.
 from __future__ import annotations
 
 import hashlib
+import math
 import os
 import time
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field
+from datetime import date
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -99,7 +101,7 @@ class Plan:
                 {
                     (tube.panel, tube.batch)
                     for tube in self.trial.tubes
-                    if self.compensation(tube.panel) != "none" and tube.role in GATED_ROLES
+                    if self.compensation(tube.panel, tube.batch) != "none" and tube.role in GATED_ROLES
                 }
             )
         )
@@ -118,8 +120,35 @@ class Plan:
         made = self.layout.summaries
         return [path for table, path in made.items() if table != "t2" or self.trial.clinical]
 
-    def compensation(self, panel: str) -> str:
-        return self.trial.settings.panels[panel].compensation
+    def compensation(self, panel: str, batch: str) -> str:
+        """Where a batch's matrix comes from: `controls`, `embedded`, `none` or the path of a file."""
+        settings = self.trial.settings.panels[panel]
+        return settings.matrix_files.get(batch, settings.compensation)
+
+    def falls_back(self, panel: str, batch: str) -> bool:
+        """Whether a batch without a usable matrix gets that of another."""
+        settings = self.trial.settings.panels[panel]
+        return settings.compensation_fallback != "none" and batch not in settings.matrix_files
+
+    def nearest_batches(self, panel: str, batch: str) -> tuple[str, ...]:
+        """The panel's other batches, the one drawn nearest in time first; by name where dates are alike."""
+        first = self._first_draws(panel)
+        here = first.pop(batch, None)
+
+        def days(other: str) -> float:
+            there = first[other]
+            return abs((there - here).days) if here is not None and there is not None else math.inf
+
+        return tuple(sorted(first, key=lambda other: (days(other), other)))
+
+    def _first_draws(self, panel: str) -> dict[str, date | None]:
+        """Batch → the day of its first draw, of one panel's tubes; None if no draw has a date."""
+        draws: dict[str, list[date]] = {}
+        for tube in self.trial.tubes:
+            if tube.panel == panel:
+                days = draws.setdefault(tube.batch, [])
+                days += [date.fromisoformat(tube.collected[:10])] if tube.collected else []
+        return {batch: min(days, default=None) for batch, days in sorted(draws.items())}
 
     def tubes_to_gate(self, panel: str, unit: str) -> tuple[Tube, ...]:
         return tuple(tube for tube in self.units[unit] if tube.panel == panel and tube.role in GATED_ROLES)
@@ -242,11 +271,34 @@ class Plan:
         )
 
     def tubes_for_matrix(self, panel: str, batch: str) -> tuple[Tube, ...]:
-        """The tubes a spillover matrix is made from; none if it comes from a file."""
-        mode = self.compensation(panel)
-        if mode == "controls":
-            return self.stained_alone(panel, batch)
-        return self.samples_of(panel, batch) if mode == "embedded" else ()
+        """The tubes that a spillover matrix is made from or judged on."""
+        batches = (batch, *(self.nearest_batches(panel, batch) if self.falls_back(panel, batch) else ()))
+        embedded = self.compensation(panel, batch) == "embedded"
+        return tuple(
+            tube
+            for one in batches
+            for tube in (
+                *self.stained_alone(panel, one),
+                *(self.samples_of(panel, one) if embedded else ()),
+            )
+        )
+
+    def tubes_for_slopes(self, panel: str) -> tuple[Tube, ...]:
+        """A few sample tubes of each batch in which remaining slopes are measured, chosen by a hash."""
+        wanted = self.trial.settings.spillover.sample_tubes
+        by_hash = sorted(
+            (hashlib.sha256(tube.sample_id.encode()).hexdigest(), tube.sample_id, tube)
+            for tube in self.trial.tubes
+            if tube.panel == panel and tube.role is Role.SAMPLE and tube.status == "DONE"
+        )
+        chosen: dict[str, list[Tube]] = {}
+        for _, _, tube in by_hash:
+            chosen.setdefault(tube.batch, []).append(tube)
+        return tuple(tube for batch in sorted(chosen) for tube in chosen[batch][:wanted])
+
+    def judged_panels(self) -> tuple[str, ...]:
+        """The panels that have a spillover matrix."""
+        return tuple(sorted({panel for panel, _ in self.matrices}))
 
     def units_of(self, tubes: Iterable[Tube]) -> tuple[str, ...]:
         return tuple(sorted({self.unit_of(tube) for tube in tubes}))
@@ -293,16 +345,21 @@ class Plan:
                 tubes.setdefault(content, []).append(tube)
         return tubes
 
-    def settings_of(self, rule: str, *, panel: str = "") -> str:
+    def settings_of(self, rule: str, *, panel: str = "", batch: str = "") -> str:
         """A rule's own slice of the configuration, in canonical form."""
         settings = self.trial.settings
-        panels = {
-            name: entry.model_dump(include={"markers", "compensation", "without_fluorochrome"})
-            for name, entry in settings.panels.items()
-        }
+        keys = {
+            "markers", "compensation", "without_fluorochrome", "matrix_files", "compensation_fallback",
+        }  # fmt: skip
+        panels = {name: entry.model_dump(include=keys) for name, entry in settings.panels.items()}
         slices: dict[str, Any] = {
             "check": {"fcs_dir": settings.fcs_dir, "panels": panels},
-            "compensate": [panels.get(panel), self._matrix_file_digest(panel)],
+            "compensate": [
+                panels.get(panel),
+                settings.spillover.model_dump(),
+                *(self._matrix_sources(panel, batch) if batch else ()),
+            ],
+            "judge_matrices": [panels.get(panel), settings.spillover.model_dump()],
             "read_gating": self._gating_slice(panel) if panel else None,
             "place": {**panels.get(panel, {}), "quality": settings.quality.model_dump()},
             "gate": {**panels.get(panel, {}), "quality": settings.quality.model_dump()},
@@ -376,10 +433,12 @@ class Plan:
         """The content of the overrides file; empty if there is none."""
         return "" if self.trial.settings.overrides is None else sha256_of(Path(self.trial.settings.overrides))
 
-    def _matrix_file_digest(self, panel: str) -> str:
-        """The content of the file a panel's matrix is read from; empty if it comes from elsewhere."""
-        mode = self.compensation(panel) if panel else "none"
-        return "" if mode in {"controls", "embedded", "none"} else sha256_of(Path(mode))
+    def _matrix_sources(self, panel: str, batch: str) -> list[Any]:
+        """The content of the file a matrix is read from, or the batches it may be taken from, in order."""
+        mode = self.compensation(panel, batch)
+        if mode not in {"controls", "embedded", "none"}:
+            return [sha256_of(Path(mode))]
+        return list(self.nearest_batches(panel, batch)) if self.falls_back(panel, batch) else []
 
     def sheets_of(self, rule: str) -> str:
         """Digest of the sheets that a joining rule reads."""
