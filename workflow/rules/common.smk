@@ -37,7 +37,9 @@ except CytotrialError as error:
 
 def all_jobs():
     """(rule, outputs) of every job, whether or not there is something to do for it."""
-    return [(job.rule.name, [str(file) for file in job.output]) for job in workflow.dag.jobs]
+    return [
+        (job.rule.name, [str(file) for file in job.output]) for job in workflow.dag.jobs
+    ]
 
 
 onstart:
@@ -56,7 +58,6 @@ onsuccess:
 onerror:
     if MAIN:
         end_run(LAYOUT, "failed")
-
 
 
 # All of the package must be installed where the jobs run; the image is used with --sdm only.

@@ -20,7 +20,6 @@ STEPS = {
     "count": "steps/count.py",
     "dataset": "steps/dataset.py",
     "report": "steps/report.py",
-    "manifest": "steps/manifest.py",
 }
 """Rule → the module of its step."""
 

@@ -11,10 +11,9 @@ import hashlib
 import os
 import time
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from pathlib import Path
-from types import MappingProxyType
 from typing import Any
 
 from cytotrial.files.bucket import list_objects, remember_objects, remembered_objects
@@ -41,7 +40,7 @@ class Plan:
 
     trial: Trial
     fcs_sha256: Mapping[str, str]
-    objects: Mapping[str, str] = MappingProxyType({})
+    objects: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def layout(self) -> Layout:
