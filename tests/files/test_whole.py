@@ -198,5 +198,4 @@ def _is_safe(target: ast.expr) -> bool:
         "temporary",
         "sink",
         "whole",
-        "svg",
     }
