@@ -246,3 +246,11 @@ def test_a_limit_on_the_size_of_files_ends_the_run_with_the_reason(ended: Study,
     )
     assert "results/report.html cannot be written: File too large" in refused(done)
     assert resumed(ended) == undisturbed
+
+
+def test_every_fault_in_the_documentation_names_a_test_that_exists(repository: Path):
+    page = (repository / "docs" / "faults.md").read_text(encoding="utf-8")
+    named = set(re.findall(r"`(test_\w+)`", page))
+    sources = "".join(path.read_text(encoding="utf-8") for path in repository.glob("tests/**/*.py"))
+    assert len(named) > 20
+    assert {name for name in named if f"def {name}(" not in sources} == set()

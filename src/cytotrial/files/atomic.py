@@ -14,20 +14,26 @@ from cytotrial.errors import CytotrialError
 _TEMPORARY = re.compile(r"\..+\.[0-9a-f]{12}\.tmp(\.\w+)?")
 
 
-def replace_file(path: Path, content: bytes) -> None:
+def replace_file(path: Path, content: bytes, *, durable: bool = True) -> None:
     """Write a whole file, or none; folders on the way are made.
+
+    Parameters
+    ----------
+    path, content : Path, bytes
+    durable : bool
+        Wait until it is on disk; else a power failure may leave an empty file.
 
     Raises
     ------
     CytotrialError
         If it cannot be written (no space, no permission); an earlier file of that name still stands.
     """
-    with moved_into_place(path) as temporary:
+    with moved_into_place(path, durable=durable) as temporary:
         temporary.write_bytes(content)
 
 
 @contextmanager
-def moved_into_place(path: Path) -> Iterator[Path]:
+def moved_into_place(path: Path, *, durable: bool = True) -> Iterator[Path]:
     """A temporary path that the caller writes; it becomes `path` once it is on disk.
 
     The name is drawn anew each time, since two machines that share a folder may have equal process ids.
@@ -36,7 +42,8 @@ def moved_into_place(path: Path) -> Iterator[Path]:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         yield temporary
-        _to_disk(temporary)
+        if durable:
+            _to_disk(temporary)
         temporary.replace(path)
     except OSError as error:
         raise CytotrialError(

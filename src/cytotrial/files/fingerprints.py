@@ -56,7 +56,7 @@ def fingerprints(paths: Iterable[Path], *, cache: Path, fresh: bool = False) -> 
 def _remember(cache: Path, answers: Mapping[str, list[str]]) -> None:
     """Keep the answers; where that cannot be written, the files are read again next time."""
     with suppress(CytotrialError):
-        replace_file(cache, json.dumps(answers, sort_keys=True, indent=0).encode())
+        replace_file(cache, json.dumps(answers, sort_keys=True, indent=0).encode(), durable=False)
 
 
 def _sha256_if_readable(name: str) -> str:

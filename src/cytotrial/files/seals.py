@@ -32,8 +32,8 @@ def seal_path(path: Path) -> Path:
 
 
 def write_seal(path: Path, sha256: str) -> None:
-    """Say what a result's bytes are."""
-    replace_file(seal_path(path), f"{sha256}  {path.name}\n".encode())
+    """Say what a result's bytes are. A seal that a power failure emptied fits nothing and is made again."""
+    replace_file(seal_path(path), f"{sha256}  {path.name}\n".encode(), durable=False)
 
 
 def sealed_sha256(path: Path) -> str:

@@ -30,7 +30,6 @@ STEPS = {
     "database": "steps/database.py",
     "report": "steps/report.py",
     "review": "steps/review.py",
-    "manifest": "steps/manifest.py",
 }
 """Rule → the module of its step."""
 

@@ -9,10 +9,12 @@ from __future__ import annotations
 import hashlib
 import json
 from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from cytotrial.errors import CytotrialError, all_problems
+from cytotrial.files.bucket import list_objects
 from cytotrial.files.claim import read_claim
 from cytotrial.files.fingerprints import sha256_of
 from cytotrial.files.tables import read_table
@@ -142,12 +144,7 @@ def _run(layout: Layout, *, rejected: int) -> dict[str, Any]:
 
 def _refuse_changed_raw_files(plan: Plan) -> None:
     """Every file must be the one that was checked: no job may have read another."""
-    checked = {row["sample_id"]: row["fcs_sha256"] for row in read_table(plan.layout.inventory)}
-    changed = [
-        f"{plan.path_of(tube)} ({tube.sample_id}) was checked with SHA-256 {known[:12]}, now it is {now[:12]}"
-        for tube in plan.trial.tubes
-        if (known := checked.get(tube.sample_id, "")) and (now := plan.sha256_of(tube) or "gone") != known
-    ]
+    changed = list(_replaced_objects(plan) if plan.trial.storage else _changed_files(plan))
     if changed:
         raise CytotrialError(
             all_problems(
@@ -155,3 +152,21 @@ def _refuse_changed_raw_files(plan: Plan) -> None:
             ),
             hint="Run snakemake again: what rests on them is made anew.",
         )
+
+
+def _changed_files(plan: Plan) -> Iterator[str]:
+    checked = {row["sample_id"]: row["fcs_sha256"] for row in read_table(plan.layout.inventory)}
+    for tube in plan.trial.tubes:
+        then, now = checked.get(tube.sample_id, ""), plan.sha256_of(tube) or "gone"
+        if then and then != now:
+            path = plan.path_of(tube)
+            yield f"{path} ({tube.sample_id}) was checked with SHA-256 {then[:12]}, now it is {now[:12]}"
+
+
+def _replaced_objects(plan: Plan) -> Iterator[str]:
+    """Objects that are others, or gone, since the run began."""
+    listing = list_objects(plan.trial.storage)
+    root = Path(plan.trial.settings.fcs_dir)
+    for path, stamp in plan.objects.items():
+        if listing.get(Path(path).relative_to(root).as_posix()) != stamp:
+            yield f"{plan.url_of(path)} was replaced"
