@@ -31,10 +31,11 @@ export class Decisions {
     decision.basis = basisOf(tube, cell, this.byKey);
   }
 
-  /** Take over decisions that were read from a file and found to stand. */
-  adopt(decisions) {
+  /** Take over decisions that were read from a file and found to stand, and mark those that do not any more. */
+  adopt(decisions, stale = new Map()) {
     for (const [key, decision] of decisions) this.put(key, decision);
     for (const { tube, cell } of this.decided()) if (decisions.has(keyOf(tube, cell))) this.note(tube, cell);
+    for (const [key, decision] of stale) this.put(key, { ...decision, rests: "changed", old: true });
   }
 
   /** Tube and cell of every decision. */
@@ -72,9 +73,9 @@ export class Decisions {
     return reasonProblem(decision.status, decision.code, decision.text);
   }
 
-  /** Tube and cell of every decision that cannot be exported yet. */
+  /** Tube and cell of every decision that cannot be exported yet; rows of the file that are stale keep nobody. */
   unfinished() {
-    return this.decided().filter(({ tube, cell }) => this.problem(tube, cell));
+    return this.decided().filter(({ tube, cell }) => !this.get(tube, cell).old && this.problem(tube, cell));
   }
 
   /** Flagged tubes, and how many of them are reviewed: every flagged gate decided, or any if none is. */
@@ -116,7 +117,7 @@ export class Decisions {
       if (cells.has(key) && !(this.byKey.get(key)?.utc > decision.utc)) this.byKey.set(key, decision);
     for (const { tube, cell } of this.decided()) {
       const decision = this.get(tube, cell);
-      if (decision.basis !== basisOf(tube, cell, this.byKey) && decision.rests === restsOn(tube, cell, this.byKey))
+      if (!decision.old && decision.basis !== basisOf(tube, cell, this.byKey) && decision.rests === restsOn(tube, cell, this.byKey))
         decision.rests = "changed";
     }
   }

@@ -81,12 +81,12 @@ export class Detail {
   /** The parent's events in a plane, as an image and along both axes; kept until a gate above moves. */
   shownEvents(changes) {
     const { cell, tally } = this;
-    if (!changes.length && this.kept?.cell === cell) return this.kept;
-    const side = Math.min(cell.bins, 128);
+    if (!changes.length && this.kept?.cell === cell && this.kept.view === this.view) return this.kept;
+    const side = Math.min(cell.bins, this.view ? 512 : 128);
     const picture = tally.pictures.cells[this.tube.cells.indexOf(cell)];
     const grid = plane(picture.plane, cell.bins, side);
     const curves = this.curvesWith(picture, changes, grid, side);
-    const shown = { cell, grid, image: densityImage(grid, side), curves };
+    const shown = { cell, view: this.view, grid, image: densityImage(grid, side), curves };
     if (!changes.length) this.kept = shown;
     return shown;
   }
@@ -116,7 +116,7 @@ export class Detail {
     const before = this.tally.count(new Map(tube.gates.map((gate) => [gate.population, gate.automatic])));
     const now = percentOf(counted.events.get(cell.population), counted.events.get(cell.parent));
     const was = percentOf(before.events.get(cell.population), before.events.get(cell.parent));
-    const about = this.changedFromApplied() ? "≈ " : "";
+    const about = this.isTold(counted) ? "≈ " : "";
     parts.heading.textContent = `${cell.parent} → ${cell.population}`;
     parts.about.textContent = [tube.id, tube.subject, tube.visit, tube.panel, tube.batch, tube.role === "sample" ? "" : tube.role]
       .filter(Boolean).join(" · ");
@@ -132,8 +132,11 @@ export class Detail {
     this.fillDoubts();
   }
 
-  changedFromApplied() {
-    return [...this.gates].some(([name, gate]) => !sameGate(gate, this.tube.byName.get(name).applied));
+  /** Whether the cell's numbers are no longer those that the last run counted. */
+  isTold({ events }) {
+    const { cell, tube } = this;
+    const counted = (name) => tube.byName.get(name)?.events ?? tube.root;
+    return [cell.population, cell.parent].some((name) => events.get(name) !== counted(name));
   }
 
   /** Every population that the cell's gates decide about, with its percentage before and now. */
@@ -148,7 +151,7 @@ export class Detail {
       const texts = [percentText(percents[0]), withMargin(percents[1], this.tally.margin(gate.population, counted))];
       const row = element("tr");
       row.append(element("th", "", gate.population), ...texts.map((text) => element("td", "", text.replace(" %", ""))));
-      row.append(element("td", "", changeText(percents[1], percents[0])));
+      row.append(element("td", "", changeText(percents[1], percents[0]).replace(" %", "")));
       row.title = `${gate.population}, per cent of ${gate.parent}`;
       return row;
     });

@@ -129,6 +129,7 @@ export function rowsToAdd(study, decisions, last, people) {
 }
 
 function actionFor(cell, population, decision, before) {
+  if (decision?.old) return null;
   const undone = before && before.action !== "accept" ? "accept" : null;
   if (!decision) return undone;
   if (decision.status === "adjust") return population in decision.gates ? "move" : undone;
@@ -185,10 +186,12 @@ export function newest(rows) {
 /**
  * The decisions that rows stand for, and what became of rows that stand for none.
  *
- * A row whose file, template entry, automatic gate or gate above has changed is stale: it makes no decision.
+ * A row whose file, template entry, automatic gate or gate above has changed is stale: it makes no decision, but
+ * is told with what it had decided.
  */
 export function decisionsOf(study, rows) {
   const decisions = new Map();
+  const stale = new Map();
   const problems = [];
   const tubes = new Map(study.tubes.map((tube) => [tube.id, tube]));
   const left = newest(rows);
@@ -196,7 +199,7 @@ export function decisionsOf(study, rows) {
     if (!tubes.get(row.sample_id)?.gates.some((gate) => gate.population === row.population))
       problems.push(`tube ${row.sample_id}, ${row.population}: is not on this page`);
   for (const tube of tubes.values()) for (const cell of tube.cells) decide(tube, cell);
-  return { decisions, problems };
+  return { decisions, stale, problems };
 
   function decide(tube, cell) {
     const found = namesOf(cell).map((name) => left.get(`${tube.id}\t${name}`)).filter(Boolean);
@@ -208,6 +211,7 @@ export function decisionsOf(study, rows) {
     });
     const decision = decisionFrom(cell, standing, tube);
     if (decision) decisions.set(keyOf(tube, cell), decision);
+    else if (found.length) stale.set(keyOf(tube, cell), { ...decisionFrom(cell, found, tube), gates: {} });
   }
 }
 

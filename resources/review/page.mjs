@@ -1,5 +1,6 @@
 // The page: filters, keyboard, decisions, export and import.
 
+import { blockText, unpackCurves, unpackPictures, unpackSample } from "./blocks.mjs";
 import { Decisions, utcNow } from "./decisions.mjs";
 import { Detail } from "./detail.mjs";
 import { Tally } from "./estimate.mjs";
@@ -10,7 +11,7 @@ import { sha256 } from "./sha256.mjs";
 import { onKey } from "./keys.mjs";
 import { element, Sheet, WORDS } from "./sheet.mjs";
 import { gatesNow, prepare, Recent, Shelf } from "./study.mjs";
-import { inflate, readCurves, readPictures, readSample } from "./unpack.mjs";
+import { inflate } from "./unpack.mjs";
 
 const FILTERS = ["sort", "role", "panel", "batch", "visit", "subject", "flag", "state"];
 
@@ -338,26 +339,6 @@ function distinct(values) {
   return [...new Set(values)].sort();
 }
 
-/** A block of the page's data. The page starts before all of them are read; one that is cut is not there yet. */
-async function block(id) {
-  const whole = () => document.readyState !== "loading" || byId(id)?.nextSibling;
-  if (!whole()) await new Promise((done) => document.addEventListener("DOMContentLoaded", done, { once: true }));
-  return byId(id)?.textContent ?? "";
-}
-
-async function unpackPictures(tube) {
-  return readPictures(await inflate(await block(`p${tube.index}`)), tube.cells.length, tube.lines.length);
-}
-
-async function unpackCurves(study, control) {
-  return readCurves(await inflate(await block(`c${control}`)), study.controls[control].curves);
-}
-
-async function unpackSample(tube) {
-  const text = await block(`e${tube.index}`);
-  return text ? readSample(await inflate(text), tube.axes.length) : null;
-}
-
 function download(name, text) {
   const link = element("a");
   link.href = URL.createObjectURL(new Blob([text], { type: "text/tab-separated-values" }));
@@ -380,10 +361,16 @@ async function start() {
     byId("message").textContent = "This browser is too old for this page: use one from 2023 or later.";
     return;
   }
-  const plain = JSON.parse(new TextDecoder().decode(await inflate(await block("study"))));
+  const plain = JSON.parse(new TextDecoder().decode(await inflate(await blockText("study"))));
   const page = new Page(prepare(plain), memory());
-  page.decisions.adopt(decisionsOf(page.study, page.study.saved).decisions);
-  page.decisions.load();
+  const { decisions, stale, problems } = decisionsOf(page.study, page.study.saved);
+  page.decisions.adopt(decisions, stale);
+  if (problems.length) page.say(`In the overrides file: ${problems.slice(0, 3).join("; ")}${problems.length > 3 ? `; and ${problems.length - 3} more` : ""}`, true);
+  try {
+    page.decisions.load();
+  } catch (error) {
+    page.say(`What this browser kept of an earlier review cannot be read: ${error.message}`, true);
+  }
   await page.arrange({ keep: false });
   page.fillProgress();
   performance.mark("review-ready");

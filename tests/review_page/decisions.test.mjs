@@ -132,6 +132,21 @@ test("a row of another tube's file, or of a gate that has moved since, makes no 
   assert.match(decisionsOf(studyOf(["T2"]), rows).problems[0], /T1, CD25\+: is not on this page/);
 });
 
+test("a stale row of the overrides file is shown as one to look at again, and holds up no export", () => {
+  const { study, decisions, tube, treg } = desk();
+  decisions.set(tube, treg, adjust({ "CD25+": threshold("CD25", 0.75) }));
+  const rows = readRows([HEADER, ...chained(rowsToAdd(study, decisions.byKey, new Map(), people), study.base)].join("\n")).rows;
+  const later = desk({ study: studyOf(["T1", "T2"], { T1: { sha256: "cd".repeat(32) } }) });
+  const found = decisionsOf(later.study, rows);
+  later.decisions.adopt(found.decisions, found.stale);
+  assert.equal(later.decisions.state(later.tube, later.treg), "stale");
+  assert.deepEqual(later.decisions.unfinished(), []);
+  assert.deepEqual(rowsToAdd(later.study, later.decisions.byKey, newest(rows), people), []);
+  later.decisions.set(later.tube, later.treg, accept);
+  const again = rowsToAdd(later.study, later.decisions.byKey, newest(rows), people);
+  assert.deepEqual(again.map((row) => [row.population, row.action]), [["Treg", "accept"], ["CD25+", "accept"]]);
+});
+
 test("a row that was changed by hand breaks the chain", () => {
   const { study, decisions, tube, cells, treg } = desk();
   decisions.set(tube, cells, accept);

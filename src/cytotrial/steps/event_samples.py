@@ -13,7 +13,7 @@ from cytotrial.science.event_sample import EventSample, sample_events
 from cytotrial.science.gating import GatedTube
 from cytotrial.terms import BooleanGate, Dimension
 
-PER_POPULATION = 1000
+PER_POPULATION = 900
 """Events kept of those that one moved gate can bring into a population or take from it (docs/review.md)."""
 
 LEVELS = 256

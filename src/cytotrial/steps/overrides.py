@@ -95,7 +95,8 @@ def _standing(
     trial: Trial, tube: Tube, own: Sequence[Override], placed: Sequence[PlacedGate]
 ) -> Sequence[Stale]:
     strategy = strategy_of(_strategies(trial.settings, tube.panel), fcs=tube.fcs)
-    content = sha256_of(Path(trial.settings.fcs_dir) / tube.fcs)
+    path = Path(trial.settings.fcs_dir) / tube.fcs
+    content = sha256_of(path) if path.is_file() else ""
     return applicable(own, placed, fcs_sha256=content, entries=entry_digests(strategy)).stale
 
 

@@ -44,6 +44,7 @@ from cytotrial.terms import ROOT, BooleanGate, EllipsoidGate, Gate, GatingStrate
 
 Row = Mapping[str, str]
 Doubts = dict[tuple[str, str], tuple[float, Sequence[str]]]
+NOT_SHOWN = "not shown while blinded"
 DOUBTFUL = 0.5
 """A gate with this score or more is flagged on the page."""
 
@@ -127,13 +128,18 @@ class _Desk:
         return {(name, row.population): row for name, rows in by_tube.items() for row in rows}
 
     def _saved(self) -> list[dict[str, str]]:
-        """The deciding rows, by the names that the page shows."""
+        """The deciding rows, by the names that the page shows.
+
+        What a person wrote may name a subject: a blinded page does not have it.
+        """
+        hidden = {"reason_text": NOT_SHOWN, "made_by": NOT_SHOWN} if self.blinded else {}
         columns = ("action", "new_gate", "old_sha", "reason_code", "reason_text", "made_by", "utc")
         return [
             {
                 "sample_id": self.names[name],
                 "population": population,
                 **{column: getattr(row, column) for column in columns},
+                **hidden,
             }
             for (name, population), row in self.deciding.items()
             if name in self.names
