@@ -27,10 +27,11 @@ from cytotrial.science.gating import (
     gate_tube,
 )
 from cytotrial.science.quality import REASONS, AcquisitionQuality, assess_acquisition
-from cytotrial.steps.layout import GATES, POPULATIONS, QUALITY
+from cytotrial.steps.layout import GATES, POPULATIONS, UNIT_QUALITY
 from cytotrial.steps.pictures import picture_of, write_pictures
 from cytotrial.steps.plan import CONTROLS, Plan
 from cytotrial.steps.strategies import strategy_of
+from cytotrial.steps.traces import packed_trace
 from cytotrial.steps.tubes import FALLBACK_MATRIX, channels_of_markers, kinds_of, value_flags
 from cytotrial.terms import (
     ROOT,
@@ -223,7 +224,7 @@ def gate_unit(plan: Plan, *, panel: str, unit: str) -> None:
     done = [outcomes[tube.sample_id] for tube in tubes]
     layout = plan.layout
     write_table(
-        layout.unit_quality(panel, unit), QUALITY, [row for outcome in done for row in outcome.quality]
+        layout.unit_quality(panel, unit), UNIT_QUALITY, [row for outcome in done for row in outcome.quality]
     )
     write_table(layout.unit_gates(panel, unit), GATES, [row for outcome in done for row in outcome.gates])
     write_table(
@@ -334,7 +335,9 @@ def _quality_row(loaded: LoadedTube) -> Row:
         "intervals": intervals,
         "drift": quality.drift,
         "doublets": quality.doublets,
+        "time_check": quality.time_check,
         "flags": quality.flags,
+        "trace": packed_trace(quality),
     }
 
 

@@ -12,8 +12,10 @@ INVENTORY = (
 GATES = ("sample_id", "population", "parent", "gate", "origin", "control", "confidence", "flags")
 QUALITY = (
     "sample_id", "events", "removed_percent", "margin_percent", "rate_percent", "signal_percent",
-    "isolation_percent", "short_run_percent", "channels", "intervals", "drift", "doublets", "flags",
+    "isolation_percent", "short_run_percent", "channels", "intervals", "drift", "doublets", "time_check",
+    "flags",
 )  # fmt: skip
+UNIT_QUALITY = (*QUALITY, "trace")
 POPULATIONS = (
     "sample_id", "subject", "visit", "specimen", "batch", "panel", "role", "population", "parent", "events",
     "parent_events", "percent_of_parent", "median_intensities", "status", "flags", "reason", "gating_version",
