@@ -17,7 +17,7 @@ from cytotrial.science.populations import cut_as_the_sample
 from cytotrial.steps.bench import Bench, Checked, LoadedTube, checked_rows, usable
 from cytotrial.steps.controls import ControlBench
 from cytotrial.steps.gates_table import gate_row
-from cytotrial.steps.layout import GATES, POPULATIONS, QUALITY
+from cytotrial.steps.layout import GATES, POPULATIONS, UNIT_QUALITY
 from cytotrial.steps.pairing import key_of
 from cytotrial.steps.pictures import pictures_of, write_pictures
 from cytotrial.steps.place import read_placed
@@ -98,7 +98,7 @@ def _first_pass(plan: Plan, panel: str, unit: str) -> _FirstPass:
 def _write(plan: Plan, panel: str, unit: str, tubes: Sequence[Tube], done: Sequence[_Outcome]) -> None:
     layout = plan.layout
     tables = {
-        layout.unit_quality(panel, unit): (QUALITY, "quality"),
+        layout.unit_quality(panel, unit): (UNIT_QUALITY, "quality"),
         layout.unit_gates(panel, unit): (GATES, "gates"),
         layout.unit_populations(panel, unit): (POPULATIONS, "populations"),
     }

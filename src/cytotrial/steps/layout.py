@@ -24,8 +24,10 @@ POOLS = ("panel", "batch", "population", "tubes", "position", "spread")
 PLACED = ("sample_id", "batch", *(name for name in GATES if name not in {"sample_id", "batch_position"}))
 QUALITY = (
     "sample_id", "events", "removed_percent", "margin_percent", "rate_percent", "signal_percent",
-    "isolation_percent", "short_run_percent", "channels", "intervals", "drift", "doublets", "flags",
+    "isolation_percent", "short_run_percent", "channels", "intervals", "drift", "doublets", "time_check",
+    "flags",
 )  # fmt: skip
+UNIT_QUALITY = (*QUALITY, "trace")
 POPULATIONS = (
     "sample_id", "subject", "visit", "specimen", "batch", "panel", "role", "population", "parent", "events",
     "parent_events", "percent_of_parent", "median_intensities", "status", "flags", "reason", "gating_version",

@@ -18,7 +18,8 @@ from cytotrial.files.fcs import FcsHeader
 from cytotrial.files.tables import Row, cell
 from cytotrial.science.quality import REASONS, AcquisitionQuality, assess_acquisition
 from cytotrial.settings import Quality
-from cytotrial.steps.layout import QUALITY
+from cytotrial.steps.layout import UNIT_QUALITY
+from cytotrial.steps.traces import packed_trace
 from cytotrial.terms import BoolArray, Events
 
 SCATTER = ("FSC", "SSC")
@@ -30,7 +31,7 @@ class Steadiness:
     """What acquisition quality says of a tube.
 
     keep : ndarray of bool, shape (n_events,): the events that are gated
-    row : its row of quality.csv, as text
+    row : its row of quality.csv, as text, and its trace
     flags : what is laid on every value of the tube
     """
 
@@ -44,7 +45,7 @@ def judge(sample_id: str, events: Events, header: FcsHeader, settings: Quality) 
     quality = _quality(events, header, settings)
     row = _quality_row(sample_id, quality)
     return Steadiness(
-        quality.keep, {name: cell(row[name]) for name in QUALITY}, tuple(_flags(quality, settings))
+        quality.keep, {name: cell(row[name]) for name in UNIT_QUALITY}, tuple(_flags(quality, settings))
     )
 
 
@@ -102,7 +103,9 @@ def _quality_row(sample_id: str, quality: AcquisitionQuality) -> Row:
         "intervals": intervals,
         "drift": quality.drift,
         "doublets": quality.doublets,
+        "time_check": quality.time_check,
         "flags": quality.flags,
+        "trace": packed_trace(quality),
     }
 
 
