@@ -79,6 +79,12 @@ class Cluster:
     def jobs(self) -> list[str]:
         return _squeue()
 
+    def times_given_back(self, job: str) -> int:
+        """How often Slurm took a job back from a node that had died."""
+        command = ["scontrol", "show", "job", "--oneliner", job]
+        told = subprocess.run(command, check=True, capture_output=True, text=True).stdout
+        return int(told.split("Restarts=")[1].split()[0])
+
     def stop(self) -> None:
         """End what `start` started; without a controller every snakemake would wait for its answer."""
         subprocess.run(["scancel", *self.jobs()], check=False, capture_output=True)

@@ -98,10 +98,12 @@ def test_a_node_that_dies_in_the_middle_loses_nothing(
     run = on_slurm(study, "--forceall")
     wait_for(lambda: cluster.jobs_on("n1") or cluster.jobs_on("n2"), run)
     victim = "n1" if cluster.jobs_on("n1") else "n2"
+    lost = cluster.jobs_on(victim)
     cluster.kill_node(victim)
     done = ended(run)
     cluster.start_node(victim)
     assert done.returncode == 0, done.stdout + cluster.logs()
+    assert [cluster.times_given_back(job) for job in lost] == [1] * len(lost)
     assert results_in(study) == on_one_machine
 
 
