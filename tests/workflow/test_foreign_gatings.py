@@ -131,6 +131,72 @@ def test_a_workspace_of_another_file_is_noticed_by_flowjos_counts(lavage: Study,
     assert "is this the file that the workspace was made with?" in printed
 
 
+# A template of ours on real tissues, out as GatingML and against the authors' workspace
+
+TISSUE = """
+version: 1.0.0
+name: tissue
+scales: {default: {kind: logicle, t: 262144, w: 1.0, m: 4.5, a: 0}}
+populations:
+  - {name: T cells, channels: [CD3], find: {finder: density_minimum, bounds: [0.3, 0.75], fallback: 0.5}}
+  - name: CD4
+    parent: T cells
+    channels: [CD4, CD8]
+    gate: {polygon: [[0.42, -0.2], [1.0, -0.2], [1.0, 0.62], [0.62, 0.5], [0.42, 0.4]]}
+  - name: CD127+
+    parent: CD4
+    channels: [CD127, CD25]
+    gate: {ellipse: {mean: [0.45, 0.3], covariance: [[0.02, 0.001], [0.001, 0.02]], distance_square: 2.0}}
+  - {name: CD127-, parent: CD4, gate: {not: CD127+}}
+"""
+
+
+@pytest.fixture(scope="module")
+def tissues(shared: Path, repository: Path, tmp_path_factory: pytest.TempPathFactory) -> Study:
+    data = shared / "data" / "flowatlas_treg_foxp3"
+    template = tmp_path_factory.mktemp("template") / "tissue.yaml"
+    template.write_text(TISSUE, encoding="utf-8")
+    study = small_study(
+        repository,
+        tmp_path_factory.mktemp("tissues"),
+        files=[
+            data / f"{name}.fcs" for name in ("390C_Liver_026", "423_Donor_Lung_032", "428_Donor_Lung_029")
+        ],
+        markers={name: name for name in ("CD3", "CD4", "CD8", "CD25", "CD127")},
+        gating=template,
+    )
+    study.run()
+    return study
+
+
+def test_gates_found_on_tissues_are_flowkits_in_every_event(tissues: Study) -> None:
+    printed = done(tissues, "export-gates", "--check")
+    assert "3 tubes written" in printed
+    assert "FlowKit finds the same events in all 12 populations" in printed
+    assert all(counted(tissues, f"T{i}")["CD4"] > 200 for i in range(3))
+
+
+def test_tissues_are_compared_with_their_authors_gates_whatever_these_are_called_in_each_tube(
+    tissues: Study, shared: Path
+) -> None:
+    workspace = shared / "data" / "flowatlas_treg_foxp3" / "workspace_dev.wsp"
+    names = {"T cells": ("T cells", "non-B/T cells"), "CD4": ("T cells/CD4", "non-B/T cells/CD4")}
+    mapping = [f"{ours}={theirs}" for ours, paths in names.items() for theirs in paths]
+    printed = done(
+        tissues, "agreement", str(workspace), *(part for text in mapping for part in ("--map", text)), code=2
+    )
+    assert "not compared: the manual gating of 390C_BM_027.fcs" in printed  # the study has three of its tubes
+    rows = read_table(tissues.path("results/agreement.tubes.csv"))
+    stored = flowjo_counts(workspace)
+    files = {"T0": "390C_Liver_026.fcs", "T1": "423_Donor_Lung_032.fcs", "T2": "428_Donor_Lung_029.fcs"}
+    assert len(rows) == 6
+    for row in rows:
+        truth = stored[files[row["sample_id"]]][row["manual_population"]]
+        assert int(row["flowjo_count"]) == truth
+        assert abs(int(row["manual_events"]) - truth) <= max(5, 0.05 * truth)
+        assert float(row["f1"]) > 0.8
+
+
 # Workspaces on synthetic points
 
 

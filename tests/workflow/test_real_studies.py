@@ -24,6 +24,7 @@ from cytotrial.steps.plan import make_plan
 from cytotrial.terms import SpilloverMatrix
 from tests.workflow.cytolib_gates import gating_template, gatingml, identifier
 from tests.workflow.study import Study, install_workflow
+from tests.workflow.study_commands import done
 
 Counted = Mapping[tuple[str, str], int]
 """(sample_id, population) → events."""
@@ -328,6 +329,15 @@ def test_the_same_gates_as_gatingml_give_the_same_counts(cytoexplorer: Study, cy
     study.run()
     expected = {(sample_id, identifier(name)): events for (sample_id, name), events in cytolib.items()}
     assert without_root(counted(study, "results/gatingml")) == expected
+
+
+def test_cytolibs_gates_come_out_as_gatingml_that_flowkit_applies_to_the_same_events(
+    cytoexplorer: Study,
+) -> None:
+    # Polygons, ellipses, rectangles and a NOT on compensated logicle axes, with the file's own matrix inside.
+    printed = done(cytoexplorer, "export-gates", "--check")
+    assert "4 tubes written" in printed
+    assert "FlowKit finds the same events in all 40 populations" in printed
 
 
 def test_a_study_without_parameters_is_gated_and_reported_with_an_empty_dataset(
