@@ -34,7 +34,7 @@ QUIET = (
     "--hide-scrollbars",
     "--remote-debugging-port=0",
 )
-PATIENCE_S = 30
+PATIENCE_S = 300
 
 
 def find_chromium() -> str | None:

@@ -33,7 +33,7 @@ from review_counting import errors, moves_of, page_counts, tubes_of
 from trial_folder import install_trial
 
 REPOSITORY = Path(__file__).resolve().parents[1]
-FRAME = (66, 66, 410, 410)
+FRAME = (66, 66, 390, 390)
 
 
 def main() -> None:

@@ -23,7 +23,7 @@ from cytotrial.steps.review import review_page
 REPOSITORY = Path(__file__).resolve().parents[1]
 PICTURES = REPOSITORY / "docs" / "pictures"
 SIZE = {"width": 1500, "height": 940}
-LEFT, TOP, WIDTH, HEIGHT = 66, 66, 410, 410
+LEFT, TOP, WIDTH, HEIGHT = 66, 66, 390, 390
 
 
 def main() -> None:
@@ -60,8 +60,8 @@ def _drag_corner(page: Page) -> None:
     left, top = page.evaluate(
         "(() => { const b = document.querySelector('#plot').getBoundingClientRect(); return [b.x, b.y]; })()"
     )
-    xs = [left + LEFT + WIDTH * share / 410 for share in range(60, 400, 4)]
-    ys = [top + TOP + HEIGHT * share / 410 for share in range(60, 400, 4)]
+    xs = [left + LEFT + WIDTH * share / 390 for share in range(60, 380, 4)]
+    ys = [top + TOP + HEIGHT * share / 390 for share in range(60, 380, 4)]
     x = next(x for x in xs if _hand(page, x, top + TOP + 8))
     y = next(y for y in ys if _hand(page, left + LEFT + WIDTH - 8, y))
     page.drag((x + 4, y + 4), (x + 34, y - 22))

@@ -5,13 +5,13 @@ import {
   plane, sameHandle, sharp,
 } from "./draw.mjs";
 import { upstream } from "./estimate.mjs";
-import { handlesOf, moved, positionOf, sameGate, sidesOf, STEPS, touched } from "./gates.mjs";
+import { handlesOf, moved, positionOf, sameGate, sidesOf, STEPS, stepsOf, touched } from "./gates.mjs";
 import { element } from "./sheet.mjs";
 import { gatesNow, percentOf, percentText, withMargin } from "./study.mjs";
 
-const SIZE = { left: 66, top: 66, width: 410, height: 410, right: 64, bottom: 52 };
+const SIZE = { left: 66, top: 66, width: 390, height: 390, right: 60, bottom: 52 };
 const [WIDTH, HEIGHT] = [SIZE.left + SIZE.width + SIZE.right, SIZE.top + SIZE.height + SIZE.bottom];
-const CURVE = 52;
+const CURVE = 50;
 const TOUCH = 9;
 const [COHORT_WIDTH, STRIP] = [790, 92];
 
@@ -255,7 +255,7 @@ export class Detail {
     const all = handlesOf(this.cell, this.gates);
     const wholes = all.filter((handle) => handle.type === "whole");
     const handles = this.chosen.length ? this.renewed(this.chosen) : wholes.length ? wholes : all;
-    const step = (axis) => (axis.high - axis.low) / STEPS;
+    const step = (axis) => (axis.high - axis.low) / stepsOf(this.cell);
     const after = moved(this.cell, this.gates, handles, across * step(this.cell.x), up * step(this.cell.y));
     if (this.cell.edits.every((name) => sameGate(after.get(name), this.gates.get(name)))) return;
     this.gates = after;

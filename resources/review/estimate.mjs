@@ -123,7 +123,7 @@ export class Tally {
     const own = isMoved(gate.population) || where.parts.some(isMoved);
     const parentMoved = isMoved(gate.parent) || upstream(this.tube, gate.parent).some(isMoved);
     if (!own && !upstream(this.tube, gate.population).some(isMoved)) return gate.events;
-    if (own && where.parts.length && !where.exact) cut.set(gate.population, this.cutBy(where, gates));
+    if (own && where.parts.length && !where.exact(gates)) cut.set(gate.population, this.cutBy(where, gates));
     if (!parentMoved && where.parts.length) return this.countWithin(gate, where, gates, own);
     sampled.add(gate.population);
     if (!members) return null;
@@ -138,7 +138,7 @@ export class Tally {
    */
   countWithin(gate, where, gates, own) {
     if (!own) return gate.events;
-    if (where.exact) return where.count(gates);
+    if (where.exact(gates)) return where.count(gates);
     return clamp(gate.events + where.count(gates) - where.count(this.applied));
   }
 
@@ -147,12 +147,13 @@ export class Tally {
     const cell = cellThatCounts(this.tube, gate.population);
     if (cell) {
       const parts = partsOf(gate, cell);
-      const exact = parts.length === 1 && this.applied.get(parts[0]).dimensions.length === 1;
+      const line = parts.length === 1 && this.applied.get(parts[0]).dimensions.length === 1;
+      const exact = (gates) => line || parts.every((name) => onSteps(gates.get(name), cell));
       return { parts, exact, count: (gates, coarse) => this.inCell(cell, parts, gates, coarse) };
     }
     const line = this.tube.lines.findIndex((entry) => entry.population === gate.population);
     const count = (gates) => this.onLine(line, gates.get(gate.population));
-    return line < 0 ? { parts: [] } : { parts: [gate.population], exact: true, count };
+    return line < 0 ? { parts: [] } : { parts: [gate.population], exact: () => true, count };
   }
 
   /** How much the bins' size decides about a moved area: the change, counted in bins twice as large. */
@@ -257,6 +258,17 @@ export class Tally {
     const known = this.tube.axes.some((a) => a.channel === axis.channel && a.matrix === axis.matrix && a.kind === axis.kind);
     return known ? this.placesOn({ channel: axis.channel, matrix: axis.matrix, transform: { kind: axis.kind } }) : null;
   }
+}
+
+/** Whether every limit of a gate stands between two bins of what it is counted in. */
+function onSteps(gate, cell) {
+  if (gate.type !== "rectangle") return false;
+  return sidesOf(gate, cell).every((side, place) =>
+    [gate.low[place], gate.high[place]].every((limit) => {
+      const bins = limit === null ? 0 : ((limit - cell[side].low) / (cell[side].high - cell[side].low)) * cell.bins;
+      return Math.abs(bins - Math.round(bins)) < 1e-6;
+    }),
+  );
 }
 
 /** An even, fixed place within a level, so that an edge through a level takes its share of the events there. */

@@ -85,7 +85,7 @@ export function moved(cell, gates, handles, dx, dy) {
   for (const handle of handles) {
     const gate = copyGate(after.get(handle.population));
     if (handle.type === "line") {
-      const place = snap(cell[handle.side], handle.value + by[handle.side]);
+      const place = snap(cell[handle.side], handle.value + by[handle.side], stepsOf(cell));
       gate[handle.limit][handle.place] = place;
       if (!inOrder(gate, handle.place)) continue;
     } else if (handle.type === "vertex") 
@@ -113,9 +113,14 @@ function shift(gate, cell, dx, dy) {
 
 export const STEPS = 512;
 
-/** The nearest step of an axis: a threshold there is counted exactly. */
-export function snap(axis, value) {
-  const step = (axis.high - axis.low) / STEPS;
+/** Steps of a cell's axes: those of the counts that decide, so that a line between two of them is exact. */
+export function stepsOf(cell) {
+  return cell.bins === 256 ? 256 : STEPS;
+}
+
+/** The nearest step of an axis. */
+export function snap(axis, value, steps = STEPS) {
+  const step = (axis.high - axis.low) / steps;
   const held = Math.min(axis.high, Math.max(axis.low, value));
   return rounded(axis.low + Math.round((held - axis.low) / step) * step);
 }

@@ -160,13 +160,13 @@ def test_a_dragged_threshold_counts_the_events_beyond_it(tmp_path: Path, browser
     browser.open(path)
     browser.wait_for("document.querySelector('#percent').textContent")
     assert browser.text("#percent") == "60.0 %"
-    # Six events are at steps 300 to 350 of 512, four at 100 to 160; the plot is 410 pixels wide.
+    # Six events are at steps 300 to 350 of 512, four at 100 to 160; the plot is 390 pixels wide.
     left, top = browser.evaluate(
         "(() => { const b = document.querySelector('#plot').getBoundingClientRect(); return [b.x, b.y]; })()"
     )
 
     def at(step: int) -> tuple[float, float]:
-        return left + 66 + step / 512 * 410, top + 200
+        return left + 66 + step / 512 * 390, top + 200
 
     browser.drag(at(256), at(325))
     assert browser.text("#percent") == "≈ 30.0 %"
