@@ -15,22 +15,27 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import shutil
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from statistics import fmean, median
 
 import numpy as np
 import pandas as pd
 
+from cytotrial.demo.cells import DERIVED, NAMES, Kind
+from cytotrial.demo.chance import generator
+from cytotrial.demo.cohort import Blood, cohort_subject, true_values
+from cytotrial.demo.tubes import BEADS_PER_TUBE, BLOOD_UL, TubePlan, particles, plan_draw
 from cytotrial.files.tables import read_table, write_table
 from cytotrial.science.statistics import analysis_records, baseline_values, cell_counts_by_visit
 from cytotrial.settings import Absolute, Percent, Settings
 from cytotrial.steps.count import count_specimens
 from cytotrial.steps.dataset import write_dataset
+from cytotrial.steps.draws import Draw
 from cytotrial.steps.layout import INVENTORY, POPULATIONS, QUALITY
 from cytotrial.steps.plan import Plan, make_plan
+from cytotrial.steps.values import values_of
 from cytotrial.terms import Role, Tube
 from measuring import run
 from trial_folder import DEMO, install_trial
@@ -46,7 +51,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     with tempfile.TemporaryDirectory(dir=options.folder) as name:
         folder = Path(name)
         with contextlib.chdir(folder):
-            plan = _count_by_true_gates(options, seed=None)
+            plan = _count_by_true_gates(options)
             truth = _truth()
             print(f"{options.subjects} + 1 subjects, {len(plan.trial.tubes)} tubes in the sheet")
             _tell("true gates", plan, truth)
@@ -63,12 +68,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
                 ]
                 run(command, folder=folder)
                 _tell("own gates", make_plan(own), truth)
-        _tell_pooled(options, folder)
+    _tell_pooled(options, plan.trial.settings)
 
 
-def _count_by_true_gates(options: argparse.Namespace, *, seed: int | None) -> Plan:
+def _count_by_true_gates(options: argparse.Namespace) -> Plan:
     """Write a trial into the current folder, and count it by the events that it truly holds."""
-    install_trial(Path.cwd(), subjects=options.subjects, events=options.events, seed=seed)
+    install_trial(Path.cwd(), subjects=options.subjects, events=options.events)
     plan = make_plan(_config("true_gates", shards=options.shards))
     write_true_gates(plan)
     count_specimens(plan)
@@ -80,25 +85,56 @@ def _truth() -> dict[str, dict[str, str]]:
     return {row["specimen"]: row for row in read_table(DEMO / "truth" / "specimens.csv")}
 
 
-def _tell_pooled(options: argparse.Namespace, folder: Path) -> None:
-    """How often intervals hold the truth over several trials, by true gates."""
+def _tell_pooled(options: argparse.Namespace, settings: Settings) -> None:
+    """How often intervals hold the truth over several trials, by true gates; no file is written."""
     held: dict[str, list[bool]] = {}
     for seed in options.more_seeds:
-        own = folder / f"seed{seed}"
-        own.mkdir()
-        with contextlib.chdir(own):
-            plan, truth = _count_by_true_gates(options, seed=seed), _truth()
-            for row in _known(plan, truth):
-                true = float(truth[row["specimen"]][row["parameter"]])
-                held.setdefault(row["parameter"], []).append(
-                    float(row["ci_low"]) <= true <= float(row["ci_high"])
-                )
-        shutil.rmtree(own)
+        for blood, draw in _draws(options, settings, seed=seed):
+            true = true_values(blood)
+            for code, value in values_of(draw, settings).items():
+                if (count := value.count) is not None:
+                    low, high = count.ci_low or 0.0, count.ci_high or 0.0
+                    held.setdefault(code, []).append(low <= true[code] <= high)
     if held:
-        print(f"\ntrue gates, {len(options.more_seeds)} more trials together")
+        print(
+            f"\ntrue gates, {len(options.more_seeds)} more trials together (cells and beads only, no files)"
+        )
         print(f"{'parameter':<10}{'n':>6}{'covers %':>10}")
     for code, values in sorted(held.items()):
         print(f"{code:<10}{len(values):>6}{100 * fmean(values):>10.2f}")
+
+
+def _draws(options: argparse.Namespace, settings: Settings, *, seed: int) -> Iterator[tuple[Blood, Draw]]:
+    """The draws of another trial: the particles of every tube, each in its true population."""
+    for index in range(options.subjects):
+        subject = cohort_subject(index, seed=seed)
+        for drawn in subject.draws:
+            plans = plan_draw(subject, drawn, n_events=options.events, seed=seed)
+            done = [plan for plan in plans if not plan.missed]
+            tubes = tuple(_tube(plan) for plan in done)
+            events = {plan.sample_id: _true_events(plan, seed=seed) for plan in done}
+            rows = {
+                tube.sample_id: {
+                    str(row["population"]): {key: str(cell) for key, cell in row.items()}
+                    for row in _populations(tube, events, settings)
+                }
+                for tube in tubes
+            }
+            checked = {tube.sample_id: {"status": "ok", "code": "", "acquired": ""} for tube in tubes}
+            if tubes:
+                yield drawn.blood, Draw(tubes, rows, checked)
+
+
+def _tube(plan: TubePlan) -> Tube:
+    beads = {"beads_per_tube": float(BEADS_PER_TUBE), "blood_ul": BLOOD_UL} if plan.counted else {}
+    return Tube(plan.sample_id, plan.fcs, plan.panel, plan.role, plan.batch, **beads)
+
+
+def _true_events(plan: TubePlan, *, seed: int) -> dict[str, int]:
+    kinds, _ = particles(plan, generator(seed, "tube", plan.sample_id))
+    numbers = np.bincount(kinds, minlength=len(Kind))
+    single = {NAMES[kind]: int(numbers[kind]) for kind in Kind}
+    return single | {name: int(numbers[list(members)].sum()) for name, members in DERIVED.items()}
 
 
 def _options(arguments: Sequence[str] | None) -> argparse.Namespace:

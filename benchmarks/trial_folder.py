@@ -13,7 +13,7 @@ DEMO = Path("resources/demo")
 """Where the embedded configuration looks for the trial."""
 
 
-def install_trial(folder: Path, *, subjects: int, events: int, seed: int | None = None) -> None:
+def install_trial(folder: Path, *, subjects: int, events: int) -> None:
     """Copy Snakefile, workflow and configuration, and write the trial."""
     shutil.copy(REPOSITORY / "Snakefile", folder)
     shutil.copytree(REPOSITORY / "workflow", folder / "workflow")
@@ -21,7 +21,6 @@ def install_trial(folder: Path, *, subjects: int, events: int, seed: int | None 
     (folder / "profiles").symlink_to("workflow/profiles")
     cytotrial = Path(sys.executable).parent / "cytotrial"
     sizes = ["--subjects", str(subjects), "--events", str(events)]
-    sizes += [] if seed is None else ["--seed", str(seed)]
     run([cytotrial, "demo", DEMO, *sizes], folder=folder)
 
 
