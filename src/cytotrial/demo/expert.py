@@ -19,7 +19,6 @@ import numpy as np
 from cytotrial.demo.biology import LAB, Biology, Lab
 from cytotrial.demo.cells import CD4, STICKY, Kind
 from cytotrial.demo.chance import generator
-from cytotrial.demo.cohort import draw_blood
 from cytotrial.demo.light import HEIGHT_CV, HEIGHT_PER_AREA, Conditions, Optics, Stain, acquire
 from cytotrial.demo.panels import DETECTORS, PANELS, SCATTER, DemoPanel, base_spillover
 from cytotrial.demo.tubes import Batch, TubePlan, batch_of_panel
@@ -41,6 +40,16 @@ HAND_SD = 0.02
 SCALE = logicle()
 LYMPHOCYTES = ((35_000, 4_000), (125_000, 4_000), (125_000, 36_000), (35_000, 36_000))
 CD45_LYMPHOCYTES = ((0.6, 4_000), (1.0, 4_000), (1.0, 38_000), (0.6, 38_000))
+USUAL_SHARES = MappingProxyType(
+    {
+        Kind.CD4_NAIVE: 0.468,
+        Kind.CD4_MEMORY: 0.424,
+        Kind.CD4_ACTIVATED: 0.050,
+        Kind.TREG: 0.043,
+        Kind.TH17: 0.015,
+    }
+)
+"""CD4 T cells of average blood, as `draw_blood` has it."""
 _USUAL_EVENTS = 150_000
 _STEP = 0.01
 
@@ -186,8 +195,7 @@ def usual_cuts(panel: str, biology: Biology) -> Mapping[str, float]:
 def _usual_tube(panel: DemoPanel, biology: Biology) -> tuple[dict[str, FloatArray], np.ndarray]:
     """CD4 T cells of average blood at unit gain, compensated, on the display scale."""
     rng = generator(1, "usual tube", panel.key)
-    blood = draw_blood(cd4=420.0, treg=18.0, th17=6.5, rng=rng)
-    shares = np.array([blood.cells_per_ul.get(kind, 0.0) for kind in CD4])
+    shares = np.array([USUAL_SHARES.get(kind, 0.0) for kind in CD4])
     numbers = np.round(_USUAL_EVENTS * shares / shares.sum()).astype(int)
     spillover, n = base_spillover(panel), len(panel.dyes)
     optics = Optics(spillover, np.ones(n), (1.0, 1.0), 1.0)

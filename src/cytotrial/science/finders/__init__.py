@@ -2,6 +2,7 @@
 
 from cytotrial.science.batches import Batch
 from cytotrial.science.finders.beads import find_beads
+from cytotrial.science.finders.carried_gate import find_carried_gate
 from cytotrial.science.finders.controls import find_control_quantile
 from cytotrial.science.finders.fixed import find_fixed
 from cytotrial.science.finders.landmarks import find_landmark_fraction
@@ -41,6 +42,7 @@ __all__ = [
     "bounded",
     "check_finders",
     "find_beads",
+    "find_carried_gate",
     "find_control_quantile",
     "find_density_minimum",
     "find_fixed",

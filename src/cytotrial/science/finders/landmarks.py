@@ -10,7 +10,7 @@ import numpy as np
 
 from cytotrial.errors import GateError
 from cytotrial.science.batches import towards_batch
-from cytotrial.science.finders.learning import cut_of, middle_and_error, usable
+from cytotrial.science.finders.learning import centre_and_error, cut_of, usable
 from cytotrial.science.finders.registry import Example, Found, View, bounded, learns, registered, threshold
 from cytotrial.terms import FloatArray
 
@@ -132,7 +132,7 @@ def learn_landmark_fraction(
     min_landmark_events: int = 20,
     **_: object,
 ) -> dict[str, Any]:
-    """Median over the reference tubes of where the expert's cut lies between the landmarks.
+    """Centre over the reference tubes (Huber) of where the expert's cut lies between the landmarks.
 
     Returns
     -------
@@ -144,5 +144,5 @@ def learn_landmark_fraction(
         pair = _landmarks(tube.view, landmarks, top_percent=top_percent, min_events=min_landmark_events)
         cut = cut_of(tube.view.values[0], tube.inside, keep=keep)
         fractions.append((cut - pair.negative) / (pair.positive - pair.negative))
-    fraction, error = middle_and_error(fractions)
+    fraction, error = centre_and_error(fractions)
     return {"fraction": fraction, "fraction_se": error}

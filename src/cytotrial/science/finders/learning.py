@@ -58,7 +58,17 @@ def rounded(values: FloatArray, *, digits: int = 6) -> list[float]:
     return [float(f"{value:.{digits}g}") for value in np.asarray(values, dtype=np.float64).ravel()]
 
 
-def middle_and_error(values: Sequence[float]) -> tuple[float, float]:
-    """Median over tubes, and its standard error (1.2533 robust SD / √n; of a normal sample)."""
-    spread = 1.4826 * float(np.median(np.abs(np.asarray(values) - np.median(values))))
-    return float(np.median(values)), 1.2533 * spread / float(np.sqrt(len(values)))
+def centre_and_error(values: Sequence[float]) -> tuple[float, float]:
+    """Centre over tubes and its standard error: Huber's M-estimate.
+
+    An expert's hand is unsteady by much the same on every tube, and now and then slips. The mean would make
+    the most of the first and fall for the second; Huber's estimate (tuning constant 1.345) needs 5 % more
+    tubes than the mean where there is no slip, the median 57 % more (Huber, Ann Math Stat 1964;35:73).
+    """
+    each = np.asarray(values, dtype=np.float64)
+    centre = float(np.median(each))
+    spread = 1.4826 * float(np.median(np.abs(each - centre)))
+    for _round in range(30 if spread else 0):
+        away = np.maximum(np.abs(each - centre), 1e-12)
+        centre = float(np.average(each, weights=np.minimum(1.0, 1.345 * spread / away)))
+    return centre, 1.026 * spread / float(np.sqrt(each.size))

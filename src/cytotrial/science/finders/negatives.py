@@ -8,7 +8,7 @@ from typing import Any
 from cytotrial.errors import GateError
 from cytotrial.science.batches import towards_batch
 from cytotrial.science.densities import bandwidth, counts_of, density, resampled_sd, smoothed, usual_range
-from cytotrial.science.finders.learning import cut_of, middle_and_error, usable
+from cytotrial.science.finders.learning import centre_and_error, cut_of, usable
 from cytotrial.science.finders.registry import Example, Found, View, bounded, learns, registered, threshold
 from cytotrial.terms import FloatArray
 
@@ -62,7 +62,7 @@ def _mode(values: FloatArray, *, adjust: float) -> tuple[float, float]:
 def learn_negative_offset(
     examples: Sequence[Example], *, keep: str = "above", adjust: float = 1.0, **_: object
 ) -> dict[str, Any]:
-    """Median over the reference tubes of the expert's cut less the tube's own mode, and its error.
+    """Centre over the reference tubes (Huber) of the expert's cut less the tube's own mode, and its error.
 
     Returns
     -------
@@ -74,5 +74,5 @@ def learn_negative_offset(
         cut_of(tube.view.values[0], tube.inside, keep=keep) - density(tube.view.values[0], adjust=adjust).mode
         for tube in tubes
     ]
-    offset, error = middle_and_error(offsets)
+    offset, error = centre_and_error(offsets)
     return {"offset": offset, "offset_se": error}

@@ -18,7 +18,7 @@ from cytotrial.science.densities import (
     smoothed,
     usual_range,
 )
-from cytotrial.science.finders.learning import cut_of, rounded, usable
+from cytotrial.science.finders.learning import centre_and_error, cut_of, rounded, usable
 from cytotrial.science.finders.registry import (
     AT_BOUND,
     LOW_SIMILARITY,
@@ -156,17 +156,17 @@ def learn_reference_valley(
     bandwidth: float = 0.012,
     **_: object,
 ) -> dict[str, Any]:
-    """Pooled density of the reference tubes, each moved so that its expert's cut lies on the median cut.
+    """Pooled density of the reference tubes, each moved so that its expert's cut lies on their centre.
 
     Returns
     -------
     dict
         `low`, `high` : the grid's ends; `height` : density in its 520 bins; `bandwidth` : its smoothing;
-        `cut` : the median of the experts' cuts. All on the gate's scale.
+        `cut` : the centre of the experts' cuts. All on the gate's scale.
     """
     tubes = usable(examples, n_inside=20, n_events=_SMALLEST)
     cuts = [cut_of(tube.view.values[0], tube.inside, keep=keep) for tube in tubes]
-    cut = float(np.median(cuts))
+    cut, _error = centre_and_error(cuts)
     moved = [tube.view.values[0] + (cut - own) for tube, own in zip(tubes, cuts, strict=True)]
     ranges = np.array([usual_range(values, margin=0.1) for values in moved])
     low, high = float(ranges[:, 0].min()) - max_shift, float(ranges[:, 1].max()) + max_shift
