@@ -7,15 +7,14 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
-from gating_cohort import StudyTube
 
 from cytotrial.files.template import read_template
 from cytotrial.science.batches import Batch, pool_batch
 from cytotrial.science.gates import apply_strategy
 from cytotrial.science.gating import ControlKey, GatedTube, gate_tube
-from cytotrial.science.teaching import Lesson, examples_of, learn_all, masks_with
-from cytotrial.science.teaching import with_constants
+from cytotrial.science.teaching import Lesson, examples_of, learn_all, masks_with, with_constants
 from cytotrial.terms import GatingStrategy
+from gating_cohort import StudyTube
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 Controls = Mapping[ControlKey, Sequence[GatedTube]]
