@@ -8,6 +8,8 @@ rule report:
         LAYOUT.populations,
         LAYOUT.counts,
         LAYOUT.visit_wide,
+        LAYOUT.quality,
+        [LAYOUT.unit_quality(*job) for job in PLAN.gating_jobs],
         [LAYOUT.unit_pictures(*job) for job in PLAN.gating_jobs],
         [LAYOUT.matrix_quality(panel, batch) for panel, batch in PLAN.matrices],
         [LAYOUT.matrix_pictures(panel, batch) for panel, batch in PLAN.matrices],

@@ -10,6 +10,8 @@ from typing import Any
 import pandas as pd
 
 from cytotrial.errors import DatasetError, all_problems
+from cytotrial.report.acquisition import TracePicture
+from cytotrial.report.compensation import PairPicture
 from cytotrial.report.pictures import GatePicture
 
 NO_TEXT: Mapping[str, str] = MappingProxyType({})
@@ -47,6 +49,14 @@ class ReportTables:
         "panel, batch" → spillover matrix, rows fluorochromes (index), columns detectors.
     compensation_quality : DataFrame, optional
         Any columns; printed as they are.
+    compared_matrices : DataFrame, optional
+        Pairs flagged between batches or in samples; any columns, printed as they are.
+    pairs : tuple of PairPicture
+        Channel pairs before and after compensation, in the order in which they are shown.
+    acquisition : DataFrame, optional
+        quality.csv, with the panel of each tube.
+    traces : tuple of TracePicture
+        Tubes whose acquisition is pictured, in the order in which they are shown.
     methods, versions : mapping of str to str
         Heading → sentence or formula; software → version. Printed in the order given.
     lod_events, lloq_events : int
@@ -71,6 +81,10 @@ class ReportTables:
     pictures: tuple[GatePicture, ...] = ()
     spillover: Mapping[str, pd.DataFrame] = field(default_factory=lambda: NO_MATRIX)
     compensation_quality: pd.DataFrame | None = None
+    compared_matrices: pd.DataFrame | None = None
+    pairs: tuple[PairPicture, ...] = ()
+    acquisition: pd.DataFrame | None = None
+    traces: tuple[TracePicture, ...] = ()
     methods: Mapping[str, str] = field(default_factory=lambda: NO_TEXT)
     versions: Mapping[str, str] = field(default_factory=lambda: NO_TEXT)
     lod_events: int = 20

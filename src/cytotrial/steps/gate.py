@@ -72,6 +72,17 @@ class _Outcome:
     pictures: Sequence[Mapping[str, object]]
 
 
+class TooUnsteadyError(CytotrialError):
+    """A tube of which too large a share was taken unsteadily; it keeps its row of acquisition quality."""
+
+    def __init__(self, message: str, *, quality: AcquisitionQuality, flags: tuple[str, ...]) -> None:
+        super().__init__(
+            message, hint="See its picture in the report; acquire the tube anew if there is any."
+        )
+        self.quality = quality
+        self.flags = flags
+
+
 class Bench:
     """Reads the tubes of one panel as gating needs them: compensated, with markers resolved."""
 
@@ -111,8 +122,9 @@ class Bench:
         events = TubeEvents(
             decoded.events, {**strategy.matrices, **({TUBE_MATRIX: matrix} if matrix else {})}
         )
+        found = self._quality_flags(quality)
         stained = StainedTube(tube.sample_id, events, channels, quality.keep)
-        return LoadedTube(tube, stained, strategy, quality, (*flags, *self._quality_flags(quality)))
+        return LoadedTube(tube, stained, strategy, quality, (*flags, *found))
 
     def _matrix(self, tube: Tube, embedded: SpilloverMatrix | None) -> SpilloverMatrix | None:
         """The tube's matrix; None leaves it uncompensated. Of a batch that falls back, flagged."""
@@ -168,15 +180,30 @@ class Bench:
             max_margin_percent=settings.max_margin_percent,
         )
 
-    def _quality_flags(self, quality: AcquisitionQuality) -> Iterator[str]:
+    def _quality_flags(self, quality: AcquisitionQuality) -> tuple[str, ...]:
+        """What acquisition quality flags a tube with.
+
+        Raises
+        ------
+        TooUnsteadyError
+            If more of it was taken unsteadily than is configured.
+        """
         settings = self.plan.trial.settings.quality
-        yield from quality.flags
         n_events = quality.keep.size
         unsteady = 100 * float(np.mean(~quality.steady)) if n_events else 0.0
+        flags = list(quality.flags)
         if unsteady > settings.max_time_removed_percent:
-            yield f"UNSTABLE_TIME:{unsteady:.1f}%"
+            flags.append(f"UNSTABLE_TIME:{unsteady:.1f}%")
         if n_events < settings.min_events:
-            yield f"FEW_EVENTS:{n_events}"
+            flags.append(f"FEW_EVENTS:{n_events}")
+        if unsteady > settings.fail_time_removed_percent:
+            raise TooUnsteadyError(
+                f"UNSTABLE_TIME: {unsteady:.1f} % of the events were taken unsteadily; at most "
+                f"{settings.fail_time_removed_percent:g} % were expected.",
+                quality=quality,
+                flags=tuple(flags),
+            )
+        return tuple(flags)
 
 
 def _highest_values(header: FcsHeader) -> dict[str, float]:
@@ -297,13 +324,20 @@ def _gate_one(
         loaded = replace(
             loaded, flags=(*loaded.flags, *(f"SOFTWARE_WARNING:{kind}" for kind in kinds_of(caught)))
         )
+    except TooUnsteadyError as error:
+        row = _quality_row(tube, error.quality, error.flags)
+        return replace(_without_events(bench, tube, Status.FAIL, str(error)), quality=[row]), None
     except CytotrialError as error:
         return _without_events(bench, tube, Status.FAIL, str(error)), None
     except Exception as error:  # one tube never stops the others; the log has the whole story
         traceback.print_exc()
         return _without_events(bench, tube, Status.FAIL, f"UNFORESEEN: {type(error).__name__}"), None
     pictures = [picture for gate in gated.placed if (picture := picture_of(gate, gated)) is not None]
-    rows = (_quality_row(loaded), _gate_rows(gated), list(_population_rows(loaded, gated)))
+    rows = (
+        _quality_row(tube, loaded.quality, loaded.flags),
+        _gate_rows(gated),
+        list(_population_rows(loaded, gated)),
+    )
     return _Outcome([rows[0]], rows[1], rows[2], pictures), gated
 
 
@@ -322,12 +356,14 @@ def _without_events(bench: Bench, tube: Tube, status: Status, reason: str) -> _O
     return _Outcome([], [], rows, [])
 
 
-def _quality_row(loaded: LoadedTube) -> Row:
-    """What acquisition quality masked in a tube, why and when."""
-    quality = loaded.quality
+def _quality_row(tube: Tube, quality: AcquisitionQuality, flags: Iterable[str]) -> Row:
+    """What acquisition quality masked in a tube, why and when; of the tube's flags, those that concern it."""
+    own = (
+        flag for flag in flags if flag in quality.flags or flag.startswith(("UNSTABLE_TIME", "FEW_EVENTS"))
+    )
     intervals = [f"{part.begin:g} to {part.end:g} ({'+'.join(part.reasons)})" for part in quality.intervals]
     return {
-        "sample_id": loaded.tube.sample_id,
+        "sample_id": tube.sample_id,
         "events": quality.keep.size,
         "removed_percent": round(quality.removed_percent, 3),
         **{f"{reason}_percent": round(quality.percent.get(reason, 0.0), 3) for reason in REASONS},
@@ -336,7 +372,7 @@ def _quality_row(loaded: LoadedTube) -> Row:
         "drift": quality.drift,
         "doublets": quality.doublets,
         "time_check": quality.time_check,
-        "flags": quality.flags,
+        "flags": tuple(own),
         "trace": packed_trace(quality),
     }
 

@@ -18,6 +18,7 @@ from cytotrial.science.compensation import (
     PairQuality,
     Selection,
     Thresholds,
+    severity,
     worst_pairs,
 )
 from cytotrial.terms import SpilloverMatrix
@@ -48,7 +49,10 @@ def pictures_of_pairs(
     controls = {selection.detector: selection for selection in selections}
     inverse: Values = np.linalg.inv(np.asarray(matrix.values, dtype=np.float64))
     return [
-        _picture(pair, controls[pair.detector], matrix.detectors, inverse)
+        {
+            **_picture(pair, controls[pair.detector], matrix.detectors, inverse),
+            "severity": round(severity(pair, thresholds), 4),
+        }
         for pair in worst_pairs(quality, most=most, thresholds=thresholds)
     ]
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import asdict
 from importlib.metadata import version
-from io import StringIO
 from itertools import zip_longest
 from pathlib import Path
 from typing import Any
@@ -21,6 +20,14 @@ from cytotrial.science.endpoints import column_of
 from cytotrial.science.statistics import cell_counts_by_visit, clinical_by_visit, mark_analysis_records
 from cytotrial.steps.pictures import read_pictures
 from cytotrial.steps.plan import Plan
+from cytotrial.steps.report_quality import (
+    acquisition_of,
+    flagged_between_matrices,
+    flagged_pairs,
+    matrices_of,
+    traces_of,
+    worst_pairs_of,
+)
 from cytotrial.terms import Role, Transform
 
 METHODS = {
@@ -65,8 +72,12 @@ def write_report(plan: Plan) -> None:
         clinical=_frame(trial.clinical) if trial.clinical else None,
         exposure=_frame(trial.exposure) if trial.exposure else None,
         pictures=tuple(_pictures(plan)),
-        spillover=_matrices(plan),
-        compensation_quality=_flagged_pairs(plan),
+        spillover=matrices_of(plan),
+        compensation_quality=flagged_pairs(plan),
+        compared_matrices=flagged_between_matrices(plan),
+        pairs=worst_pairs_of(plan),
+        acquisition=acquisition_of(plan),
+        traces=traces_of(plan),
         methods={**METHODS, **_doubts(plan)},
         versions=_versions(),
         lod_events=trial.settings.counts.lod_events,
@@ -142,30 +153,6 @@ def _gate_picture(picture: dict[str, Any]) -> GatePicture:
 
 def _transform(axis: dict[str, Any]) -> Transform:
     return Transform(axis["kind"], tuple(sorted(axis["parameters"].items())))
-
-
-def _matrices(plan: Plan) -> dict[str, pd.DataFrame]:
-    """The matrices that were made, by "panel, batch"."""
-    made = {}
-    for panel, batch in plan.matrices:
-        text = plan.layout.matrix(panel, batch).read_text(encoding="utf-8")
-        if not text.startswith("refused\n"):
-            lines = [line for line in text.splitlines() if not line.startswith("# ")]
-            made[f"{panel}, {batch}"] = pd.read_csv(StringIO("\n".join(lines)), index_col=0)
-    return made
-
-
-def _flagged_pairs(plan: Plan) -> pd.DataFrame | None:
-    """Channel pairs and findings that are flagged; the whole figures are in the quality files."""
-    parts = [
-        _read(plan.layout.matrix_quality(panel, batch)).assign(panel=panel, batch=batch)
-        for panel, batch in plan.matrices
-    ]
-    if not parts:
-        return None
-    joined = pd.concat(parts, ignore_index=True)
-    flagged = joined[joined["flags"] != ""]
-    return flagged[["panel", "batch", *[name for name in flagged.columns if name not in {"panel", "batch"}]]]
 
 
 def _doubts(plan: Plan) -> dict[str, str]:
