@@ -86,9 +86,7 @@ def _qc_plans(cohort: Cohort, panel: str, batch: str) -> Iterator[TubePlan]:
     blood = quality_control_donor(batch, seed=cohort.seed)
     begun = START + timedelta(days=BATCH_DAYS * (int(batch[1:]) - 1), hours=9)
     for number in range(QC_TUBES):
-        yield TubePlan(
-            f"Q{panel}{batch}{number}", "", panel, Role.SAMPLE, batch, begun, blood, cohort.events
-        )
+        yield TubePlan(f"Q{panel}{batch}{number}", "", panel, Role.SAMPLE, batch, begun, blood, cohort.events)
 
 
 def unstimulated(plan: TubePlan) -> TubePlan:
@@ -98,9 +96,7 @@ def unstimulated(plan: TubePlan) -> TubePlan:
 def fmo_of(cohort: Cohort, panel: str, batch: str, marker: str) -> StudyTube:
     """The batch's FMO tube, cells of the QC donor."""
     controls = plan_controls(batch, n_events=cohort.events, seed=cohort.seed)
-    plan = next(
-        p for p in controls if p.panel == panel and p.role is Role.FMO and p.control_for == marker
-    )
+    plan = next(p for p in controls if p.panel == panel and p.role is Role.FMO and p.control_for == marker)
     return acquire(cohort, plan)
 
 

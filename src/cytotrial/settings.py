@@ -368,7 +368,23 @@ class Quality(Model):
         le=100,
         description="A tube that loses more than this share of its events is flagged WARN.",
     )
+    fail_time_removed_percent: float = Field(
+        70.0,
+        ge=0,
+        le=100,
+        description="A tube that loses more than this share fails: what is left is no longer the larger part "
+        "of it (PeacoQC warns from here on).",
+    )
     min_events: int = Field(1000, ge=0, description="A tube with fewer events is flagged.")
+
+    @model_validator(mode="after")
+    def _warns_before_it_fails(self) -> Quality:
+        if self.fail_time_removed_percent < self.max_time_removed_percent:
+            raise ValueError(
+                f"fail_time_removed_percent {self.fail_time_removed_percent:g} must not be below "
+                f"max_time_removed_percent {self.max_time_removed_percent:g}"
+            )
+        return self
 
 
 MarkerString = Annotated[
@@ -501,6 +517,19 @@ class Report(Model):
     )
     gate_pictures: int = Field(
         3, ge=0, le=50, description="Number of tubes of each panel whose gates are pictured."
+    )
+    pair_pictures: int = Field(
+        4,
+        ge=0,
+        le=50,
+        description="Number of channel pairs of each panel that are shown before and after compensation.",
+    )
+    acquisition_pictures: int = Field(
+        200,
+        ge=0,
+        le=5000,
+        description="Most tubes whose acquisition is pictured: those with a flag or a removed stretch, the "
+        "most removed first.",
     )
 
 

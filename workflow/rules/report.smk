@@ -11,6 +11,8 @@ rule report:
         LAYOUT.visit_wide,
         LAYOUT.checks,
         LAYOUT.qc_donor,
+        LAYOUT.quality,
+        [LAYOUT.unit_quality(*job) for job in PLAN.gating_jobs],
         [LAYOUT.unit_pictures(*job) for job in PLAN.gating_jobs],
         [LAYOUT.matrix_quality(panel, batch) for panel, batch in PLAN.matrices],
         [LAYOUT.matrix_pictures(panel, batch) for panel, batch in PLAN.matrices],

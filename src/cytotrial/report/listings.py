@@ -174,16 +174,6 @@ def dataset_checks(checks: pd.DataFrame) -> Table:
     return _listing("dataset-checks", "Checks of the trial dataset", failed_first, columns)
 
 
-def spillover_table(name: str, matrix: pd.DataFrame) -> Table:
-    """A spillover matrix in per cent, rows fluorochromes, columns detectors."""
-    rows = [
-        (str(label), *(f"{100 * float(value):.2f}" for value in values))
-        for label, values in zip(matrix.index, matrix.to_numpy(), strict=True)
-    ]
-    columns = ("Fluorochrome \\ detector", *map(str, matrix.columns))
-    return Table("", f"Spillover matrix, {name}, per cent", columns, (Group("", tuple(rows)),), texts=1)
-
-
 def _listing(
     name: str, caption: str, frame: pd.DataFrame, texts: Sequence[str], numbers: Sequence[str] = ()
 ) -> Table:

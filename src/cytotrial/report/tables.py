@@ -10,6 +10,8 @@ from typing import Any
 import pandas as pd
 
 from cytotrial.errors import DatasetError, all_problems
+from cytotrial.report.acquisition import TracePicture
+from cytotrial.report.compensation import PairPicture
 from cytotrial.report.pictures import GatePicture
 
 NO_TEXT: Mapping[str, str] = MappingProxyType({})
@@ -52,6 +54,14 @@ class ReportTables:
         Any columns; printed as they are.
     checks : DataFrame, optional
         dataset/checks.csv: every check of the trial dataset and what it found.
+    compared_matrices : DataFrame, optional
+        Pairs flagged between batches or in samples; any columns, printed as they are.
+    pairs : tuple of PairPicture
+        Channel pairs before and after compensation, in the order in which they are shown.
+    acquisition : DataFrame, optional
+        quality.csv, with the panel of each tube.
+    traces : tuple of TracePicture
+        Tubes whose acquisition is pictured, in the order in which they are shown.
     methods, versions : mapping of str to str
         Heading → sentence or formula; software → version. Printed in the order given.
     limits : mapping of str to (int, int)
@@ -81,6 +91,10 @@ class ReportTables:
     spillover: Mapping[str, pd.DataFrame] = field(default_factory=lambda: NO_MATRIX)
     compensation_quality: pd.DataFrame | None = None
     checks: pd.DataFrame | None = None
+    compared_matrices: pd.DataFrame | None = None
+    pairs: tuple[PairPicture, ...] = ()
+    acquisition: pd.DataFrame | None = None
+    traces: tuple[TracePicture, ...] = ()
     methods: Mapping[str, str] = field(default_factory=lambda: NO_TEXT)
     versions: Mapping[str, str] = field(default_factory=lambda: NO_TEXT)
     limits: Mapping[str, tuple[int, int]] = field(default_factory=lambda: NO_LIMITS)

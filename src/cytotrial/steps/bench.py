@@ -12,10 +12,11 @@ from cytotrial.files.fcs import inspect_fcs, read_events
 from cytotrial.files.spillover import read_spillover
 from cytotrial.files.strategy import read_strategies
 from cytotrial.files.tables import read_table
+from cytotrial.files.whole import read_text
 from cytotrial.science.gates import TubeEvents
 from cytotrial.science.gating import StainedTube
 from cytotrial.steps.plan import Plan
-from cytotrial.steps.steadiness import Steadiness, judge
+from cytotrial.steps.steadiness import Steadiness, TooUnsteadyError, judge
 from cytotrial.steps.strategies import strategy_of
 from cytotrial.steps.tubes import FALLBACK_MATRIX, channels_of_markers, value_flags
 from cytotrial.terms import TUBE_MATRIX, GatingStrategy, Role, SpilloverMatrix, Tube
@@ -69,8 +70,10 @@ class Bench:
 
         Raises
         ------
+        TooUnsteadyError
+            If more of it was taken unsteadily than is configured.
         CytotrialError
-            With the reason if it cannot be gated.
+            With the reason if it cannot be gated otherwise.
         """
         path = self.plan.path_of(tube)
         report = inspect_fcs(path, root=Path(self.plan.trial.settings.fcs_dir))
@@ -84,6 +87,8 @@ class Bench:
         steadiness = self.known.get(tube.sample_id) or judge(
             tube.sample_id, decoded.events, report.header, self.plan.trial.settings.quality
         )
+        if steadiness.refused:
+            raise TooUnsteadyError(steadiness)
         flags += [f"NON_FINITE_EVENTS:{decoded.n_nonfinite}"] if decoded.n_nonfinite else []
         strategy = strategy or strategy_of(self.strategies, fcs=tube.fcs)
         events = TubeEvents(
@@ -136,7 +141,7 @@ def _made_matrix(plan: Plan, panel: str, batch: str) -> SpilloverMatrix:
         If it could not be made: the reasons are in the file.
     """
     path = plan.layout.matrix(panel, batch)
-    if path.read_text(encoding="utf-8").startswith("refused\n"):
+    if read_text(path).startswith("refused\n"):
         reasons = "; ".join(row["refused"] for row in read_table(path))
         raise CytotrialError(f"NO_SPILLOVER_MATRIX: {reasons}")
     return read_spillover(path)

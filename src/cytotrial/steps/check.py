@@ -19,7 +19,7 @@ from cytotrial.files.tables import Row, cell, concatenate, write_table
 from cytotrial.settings import Panel
 from cytotrial.steps.layout import INVENTORY
 from cytotrial.steps.plan import GATED_ROLES, Plan, make_plan
-from cytotrial.steps.tubes import channels_of_markers, kinds_of, markers_needed, worst
+from cytotrial.steps.tubes import STAINED_ALONE, channels_of_markers, kinds_of, markers_needed, worst
 from cytotrial.terms import Finding, Outcome, Tube
 
 MOST_DAYS_TO_ACQUIRE = 7
@@ -159,7 +159,7 @@ def _of_panel(report: FcsReport, panel: Panel, tube: Tube) -> list[Finding]:
     _, findings = channels_of_markers(header.channels, markers_needed(tube, panel.markers))
     mode = panel.matrix_files.get(tube.batch, panel.compensation)
     done_before = already_compensated(header.names)
-    if tube.role in GATED_ROLES and panel.compensation != "none" and done_before:
+    if tube.role in GATED_ROLES | STAINED_ALONE and mode != "none" and done_before:
         findings.append(
             Finding(
                 "ALREADY_COMPENSATED",

@@ -24,7 +24,7 @@ from cytotrial.steps.place import read_placed
 from cytotrial.steps.plan import CONTROLS, Plan
 from cytotrial.steps.pool import read_pool
 from cytotrial.steps.population_rows import population_row, population_rows, with_background
-from cytotrial.steps.steadiness import Steadiness, read_steadiness
+from cytotrial.steps.steadiness import Steadiness, TooUnsteadyError, read_steadiness
 from cytotrial.steps.strategies import strategy_of
 from cytotrial.steps.tails import write_tails
 from cytotrial.steps.tubes import kinds_of
@@ -160,6 +160,9 @@ def _gate_one(
         loaded = replace(
             loaded, flags=(*loaded.flags, *(f"SOFTWARE_WARNING:{kind}" for kind in kinds_of(caught)))
         )
+    except TooUnsteadyError as error:
+        empty = _without_events(work.bench, tube, Status.FAIL, str(error))
+        return replace(empty, quality=[error.steadiness.row]), None
     except CytotrialError as error:
         return _without_events(work.bench, tube, Status.FAIL, str(error)), None
     except Exception as error:  # one tube never stops the others; the log has the whole story

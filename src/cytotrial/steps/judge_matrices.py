@@ -9,6 +9,7 @@ import numpy as np
 from cytotrial.errors import CytotrialError
 from cytotrial.files.spillover import read_spillover
 from cytotrial.files.tables import Row, write_table
+from cytotrial.files.whole import read_text
 from cytotrial.science.compensation import SampleSlopes, middle_of_batches, sample_slopes
 from cytotrial.settings import Spillover
 from cytotrial.steps.layout import MATRICES_COMPARED
@@ -43,7 +44,7 @@ def judge_matrices(plan: Plan, *, panel: str) -> None:
 
 def _matrix(plan: Plan, panel: str, batch: str) -> SpilloverMatrix | None:
     path = plan.layout.matrix(panel, batch)
-    refused = path.read_text(encoding="utf-8").startswith("refused\n")
+    refused = read_text(path).startswith("refused\n")
     return None if refused else read_spillover(path)
 
 

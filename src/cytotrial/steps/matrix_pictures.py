@@ -12,12 +12,13 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from cytotrial.files.whole import write_text
+from cytotrial.files.whole import read_text, write_text
 from cytotrial.science.compensation import (
     CompensationQuality,
     PairQuality,
     Selection,
     Thresholds,
+    severity,
     worst_pairs,
 )
 from cytotrial.terms import SpilloverMatrix
@@ -48,7 +49,10 @@ def pictures_of_pairs(
     controls = {selection.detector: selection for selection in selections}
     inverse: Values = np.linalg.inv(np.asarray(matrix.values, dtype=np.float64))
     return [
-        _picture(pair, controls[pair.detector], matrix.detectors, inverse)
+        {
+            **_picture(pair, controls[pair.detector], matrix.detectors, inverse),
+            "severity": round(severity(pair, thresholds), 4),
+        }
         for pair in worst_pairs(quality, most=most, thresholds=thresholds)
     ]
 
@@ -113,7 +117,7 @@ def write_matrix_pictures(path: Path, pictures: Sequence[Mapping[str, Any]]) -> 
 
 def read_matrix_pictures(paths: Iterable[Path]) -> list[dict[str, Any]]:
     """The pictures of several matrices, with `before` and `after` as arrays of shape (72, 72)."""
-    pictures = [picture for path in paths for picture in json.loads(path.read_text(encoding="utf-8"))]
+    pictures = [picture for path in paths for picture in json.loads(read_text(path))]
     return [
         {**picture, "before": _unpacked(picture["before"]), "after": _unpacked(picture["after"])}
         for picture in pictures

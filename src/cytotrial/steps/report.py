@@ -30,6 +30,14 @@ from cytotrial.settings import event_limits
 from cytotrial.steps.methods import methods_of
 from cytotrial.steps.pictures import read_pictures
 from cytotrial.steps.plan import Plan
+from cytotrial.steps.report_quality import (
+    acquisition_of,
+    flagged_between_matrices,
+    flagged_pairs,
+    matrices_of,
+    traces_of,
+    worst_pairs_of,
+)
 from cytotrial.terms import Role, Transform
 
 
@@ -77,8 +85,12 @@ def _tables(plan: Plan) -> ReportTables:
         clinical=frame_of(trial.clinical) if trial.clinical else None,
         exposure=frame_of(trial.exposure) if trial.exposure else None,
         pictures=tuple(_pictures(plan)),
-        spillover=_matrices(plan),
-        compensation_quality=_flagged_pairs(plan),
+        spillover=matrices_of(plan),
+        compensation_quality=flagged_pairs(plan),
+        compared_matrices=flagged_between_matrices(plan),
+        pairs=worst_pairs_of(plan),
+        acquisition=acquisition_of(plan),
+        traces=traces_of(plan),
         checks=_read(layout.checks),
         methods={**methods_of(trial.settings), **_doubts(plan)},
         versions=_versions(),
@@ -165,30 +177,6 @@ def gate_picture(picture: dict[str, Any]) -> GatePicture:
 
 def _transform(axis: dict[str, Any]) -> Transform:
     return Transform(axis["kind"], tuple(sorted(axis["parameters"].items())))
-
-
-def _matrices(plan: Plan) -> dict[str, pd.DataFrame]:
-    """The matrices that were made, by "panel, batch"."""
-    made = {}
-    for panel, batch in plan.matrices:
-        text = read_text(plan.layout.matrix(panel, batch))
-        if not text.startswith("refused\n"):
-            lines = [line for line in text.splitlines() if not line.startswith("# ")]
-            made[f"{panel}, {batch}"] = pd.read_csv(StringIO("\n".join(lines)), index_col=0)
-    return made
-
-
-def _flagged_pairs(plan: Plan) -> pd.DataFrame | None:
-    """Channel pairs and findings that are flagged; the whole figures are in the quality files."""
-    parts = [
-        _read(plan.layout.matrix_quality(panel, batch)).assign(panel=panel, batch=batch)
-        for panel, batch in plan.matrices
-    ]
-    if not parts:
-        return None
-    joined = pd.concat(parts, ignore_index=True)
-    flagged = joined[joined["flags"] != ""]
-    return flagged[["panel", "batch", *[name for name in flagged.columns if name not in {"panel", "batch"}]]]
 
 
 def _doubts(plan: Plan) -> dict[str, str]:

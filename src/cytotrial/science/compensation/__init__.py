@@ -11,6 +11,7 @@ from cytotrial.science.compensation.quality import (
     PairQuality,
     Thresholds,
     compensation_quality,
+    severity,
     spreading_matrix,
     worst_pairs,
 )
@@ -32,6 +33,7 @@ __all__ = [
     "middle_of_batches",
     "residual_slopes",
     "sample_slopes",
+    "severity",
     "spreading_matrix",
     "worst_pairs",
 ]

@@ -168,10 +168,10 @@ def worst_pairs(
 ) -> tuple[PairQuality, ...]:
     """The pairs of a control that lie furthest beyond a threshold, or come nearest to one, worst first."""
     judged = [pair for pair in quality.pairs if pair.n_positive is not None]
-    return tuple(sorted(judged, key=lambda pair: -_severity(pair, thresholds))[:most])
+    return tuple(sorted(judged, key=lambda pair: -severity(pair, thresholds))[:most])
 
 
-def _severity(pair: PairQuality, thresholds: Thresholds) -> float:
+def severity(pair: PairQuality, thresholds: Thresholds = THRESHOLDS) -> float:
     """The largest figure of a pair in multiples of its threshold; equal ones are told apart by spillover."""
     figures = {
         "residual_slope": pair.residual_slope,
