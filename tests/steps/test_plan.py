@@ -26,8 +26,8 @@ def package(tmp_path: Path) -> Path:
     [
         ("science/counting/absolute.py", {"count", "dataset", "report"}),
         ("science/finders/valleys.py", {"place", "pool", "gate", "score", "read_gating", "report", "review"}),
-        ("science/compensation/estimate.py", {"compensate"}),
-        ("files/fcs/decode.py", {"check", "check_dataset", "compensate", "place", "gate"}),
+        ("science/compensation/estimate.py", {"compensate", "judge_matrices", "report"}),
+        ("files/fcs/decode.py", {"check", "check_dataset", "compensate", "judge_matrices", "place", "gate"}),
         ("files/cdisc/xpt.py", {"adam", "check_dataset", "define", "sdtm"}),
         ("science/cdisc/conformance/adam.py", {"check_dataset"}),
         ("report/page.py", {"report"}),
@@ -74,7 +74,7 @@ def plan_of(*tubes: Tube, gating: str = "none.yaml", shards: int | None = None) 
         panels={"treg": SimpleNamespace(gating=gating, batch_reference=True)},
     )
     files = {f"fcs/{tube.fcs}": tube.sample_id for tube in tubes}
-    return Plan(SimpleNamespace(tubes=tubes, settings=settings), files)  # type: ignore[arg-type]
+    return Plan(SimpleNamespace(tubes=tubes, settings=settings, storage=""), files)  # type: ignore[arg-type]
 
 
 def sample(subject: str, batch: str = "B1") -> Tube:

@@ -311,7 +311,7 @@ class Plan:
         """
         now = time.time()
         paths = [self.path_of(tube) for tube in tubes if str(self.path_of(tube)) in self.fcs_sha256]
-        return [str(path) for path in paths if self.trial.storage or path.stat().st_mtime <= now]
+        return [str(path) for path in paths if self.trial.storage or not _is_later(path, now)]
 
     def url_of(self, path: str) -> str:
         """Where a file lies in object storage."""
@@ -500,6 +500,14 @@ def _refuse_overrides(settings: Settings) -> None:
             "version.",
             hint="Write them into the panel's gating template, or remove the key.",
         )
+
+
+def _is_later(path: Path, now: float) -> bool:
+    """Whether a file's time lies after `now`; one that vanished meanwhile is Snakemake's to report."""
+    try:
+        return path.stat().st_mtime > now
+    except FileNotFoundError:
+        return False
 
 
 def populations_used(settings: Settings, panel: str) -> list[str]:
