@@ -129,9 +129,11 @@ def test_the_worst_pairs_stand_first_and_no_more_are_shown_than_asked_for() -> N
     assert [one.title for one in worst_of(pairs, most=2)] == ["B3", "B2"]
 
 
-@pytest.mark.parametrize(("reasons", "colour"), [(("rate",), "orange"), (("isolation",), "red")])
+@pytest.mark.parametrize(
+    ("reasons", "colour"), [(("rate",), (0.90, 0.62, 0.0)), (("isolation",), (0.84, 0.37, 0.0))]
+)
 def test_what_was_removed_is_shaded_in_the_colour_of_its_reason(
-    reasons: tuple[str, ...], colour: str
+    reasons: tuple[str, ...], colour: tuple[float, float, float]
 ) -> None:
     with house_style():
         plain = picture_of(draw_trace(replace(TRACE, removed=())))
