@@ -33,7 +33,7 @@ def test_a_result_has_its_hash_beside_it_in_a_form_that_sha256sum_checks(tmp_pat
     digest = hashlib.sha256(b"a,b\n1,2\n").hexdigest()
     assert seal_path(tmp_path / "counts.csv").read_text() == f"{digest}  counts.csv\n"
     assert sealed_sha256(tmp_path / "counts.csv") == digest
-    assert sealed_below(tmp_path.parent) == [tmp_path / "counts.csv"]
+    assert sealed_below(tmp_path) == [tmp_path / "counts.csv"]
     assert read_text(tmp_path / "counts.csv") == "a,b\n1,2\n"
 
 

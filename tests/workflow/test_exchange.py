@@ -58,7 +58,9 @@ def test_flowkit_finds_the_same_events_in_every_population_of_every_panel(run: S
         for row in read_table(run.path("results/populations.csv"))
         if row["events"] and row["population"] != "root"
     }
-    assert {(row["sample_id"], row["population"]): row["events"] for row in rows} == counted
+    exported_counts = {(row["sample_id"], row["population"]): row["events"] for row in rows}
+    # Gates of values that are held back are exported too; populations.csv has no number for them.
+    assert counted.items() <= exported_counts.items()
 
 
 def test_a_tube_that_was_not_gated_has_no_file_and_its_reason_is_told(run: Study, exported: str) -> None:
