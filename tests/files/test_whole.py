@@ -21,6 +21,7 @@ MAY_WRITE = {
     "files/atomic.py": "the one place",
     "files/claim.py": "in place, and appended to: another machine must not look at an old name",
     "report/drawing.py": "a picture into memory",
+    "files/cdisc/xpt.py": "a library writes a temporary file; its bytes, without the clock, go the one way",
     "files/identity.py": "overwrites bytes of a temporary copy",
     "steps/records.py": "Snakemake's own notes",
     "steps/runs.py": "one line more in the history of runs",
