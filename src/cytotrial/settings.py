@@ -218,7 +218,7 @@ class Settings(Model):
     quality: Quality = Field(default_factory=lambda: Quality.model_validate({}))
     report: Report = Field(default_factory=lambda: Report.model_validate({}))
     execution: Execution = Field(default_factory=lambda: Execution.model_validate({}))
-    locked: dict[RelativePath, Sha256] = Field(
+    approved: dict[RelativePath, Sha256] = Field(
         default_factory=dict,
         description="File → SHA-256 of what is approved for the final analysis: gatings, references, "
         "matrices, overrides. What is not listed is a draft, which `cytotrial verify --final` refuses.",

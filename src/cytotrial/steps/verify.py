@@ -136,15 +136,15 @@ def _objections(plan: Plan, manifest: Mapping[str, Any]) -> Iterator[str]:
 
 
 def drafts(plan: Plan) -> Iterator[str]:
-    """Files that decide where gates lie and are not locked, or were edited after they were."""
+    """Files that decide where gates lie and are not approved, or were edited after they were."""
     settings = plan.trial.settings
-    panels = [panel.model_dump(mode="json") for panel in settings.panels.values()]
-    for path in files_in([*panels, settings.overrides]):
-        now, locked = sha256_of(path), settings.locked.get(str(path), "")
-        if not locked:
-            yield f"{path} is a draft: approve it by the line '{path}: {now}' under locked"
-        elif locked != now:
-            yield f"{path} was edited after it was locked ({locked[:12]}, now {now[:12]})"
+    beside = {"sheets", "fcs_dir", "results", "report", "approved"}
+    for path in files_in(settings.model_dump(mode="json", exclude=beside)):
+        now, then = sha256_of(path), settings.approved.get(str(path), "")
+        if not then:
+            yield f"{path} is a draft: approve it by the line '{path}: {now}' under approved"
+        elif then != now:
+            yield f"{path} was edited after it was approved ({then[:12]}, now {now[:12]})"
 
 
 def _in_words(
