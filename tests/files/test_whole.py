@@ -29,6 +29,19 @@ MAY_WRITE = {
 """Modules that open a file for writing, and why they may."""
 
 
+MAY_READ = {
+    "steps/code.py": "modules of the package",
+    "steps/software.py": "modules of the package",
+    "steps/example.py": "the embedded configuration",
+    "steps/consistency.py": "a sheet of the user",
+    "steps/gate.py": "looks at the first line, and reads the matrix by read_spillover after",
+    "steps/records.py": "Snakemake's own notes",
+    "steps/runs.py": "the history of runs",
+    "steps/manifest.py": "the run's note of its jobs",
+}
+"""Modules of steps and report that read a file past its seal, and why they may."""
+
+
 def test_a_result_has_its_hash_beside_it_in_a_form_that_sha256sum_checks(tmp_path: Path):
     write_text(tmp_path / "counts.csv", "a,b\n1,2\n")
     digest = hashlib.sha256(b"a,b\n1,2\n").hexdigest()
@@ -189,6 +202,27 @@ def _writes(node: ast.AST) -> bool:
         return not _is_safe(owner)
     modes = [arg.value for arg in node.args if isinstance(arg, ast.Constant) and isinstance(arg.value, str)]
     return called == "open" and any(set(mode) & set("wax+") and len(mode) <= 3 for mode in modes)
+
+
+def test_steps_and_report_read_results_only_with_their_seals(repository: Path):
+    package = repository / "src" / "cytotrial"
+    modules = [*package.glob("steps/**/*.py"), *package.glob("report/**/*.py")]
+    readers = {
+        path.relative_to(package).as_posix()
+        for path in modules
+        if any(_reads(node) for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))))
+    }
+    assert readers - MAY_READ.keys() == set()
+
+
+def _reads(node: ast.AST) -> bool:
+    """Whether a call reads a file by itself: a method of a path, or a library that is handed one."""
+    if not isinstance(node, ast.Call) or not isinstance(node.func, ast.Attribute):
+        return False
+    if node.func.attr in {"read_csv", "read_parquet", "read_json", "read_feather"}:
+        return bool(node.args) and not isinstance(node.args[0], ast.Call)
+    module = isinstance(node.func.value, ast.Name) and node.func.value.id in {"whole", "stream"}
+    return node.func.attr in {"read_text", "read_bytes"} and not module
 
 
 def _is_safe(target: ast.expr) -> bool:

@@ -62,11 +62,11 @@ def test_all_but_the_run_is_the_same_when_the_same_is_run_again(ended: Study):
     assert before == after
 
 
-def test_a_final_analysis_needs_locked_gatings_a_clean_checkout_and_files_someone_vouched_for(ended: Study):
+def test_a_final_analysis_needs_approved_gatings_a_clean_checkout_and_files_someone_vouched_for(ended: Study):
     said = refused(cytotrial(ended, "verify", "--final"))
     gating = digest_of(ended.path("config/gating/count.yaml"))
     line = f"config/gating/count.yaml: {gating}"
-    assert f"config/gating/count.yaml is a draft: approve it by the line '{line}' under locked" in said
+    assert f"config/gating/count.yaml is a draft: approve it by the line '{line}' under approved" in said
     assert "was no git checkout" in said
     assert "tubes have no sha256 in the sheet" in said
     _make_final(ended, line)
@@ -75,7 +75,7 @@ def test_a_final_analysis_needs_locked_gatings_a_clean_checkout_and_files_someon
         done = cytotrial(ended, "verify", "--final")
         assert done.returncode == 0, done.stdout
         ended.edit("config/config.yaml", f"{gating[:6]}", f"{gating[:6][::-1]}")
-        assert "was edited after it was locked" in refused(cytotrial(ended, "verify", "--final"))
+        assert "was edited after it was approved" in refused(cytotrial(ended, "verify", "--final"))
         ended.edit("config/config.yaml", f"{gating[:6][::-1]}", f"{gating[:6]}")
         ended.path("Snakefile").write_text(ended.path("Snakefile").read_text() + "# edited\n")
         assert ended.snakemake("--forcerun", "manifest").returncode == 0
@@ -84,16 +84,16 @@ def test_a_final_analysis_needs_locked_gatings_a_clean_checkout_and_files_someon
     finally:
         subprocess.run(["rm", "-rf", ".git"], cwd=ended.folder, check=True)
         ended.edit("Snakefile", "# edited\n", "")
-        ended.edit("config/config.yaml", f"locked:\n  {line}\n", "")
+        ended.edit("config/config.yaml", f"approved:\n  {line}\n", "")
         sheet = ended.path("resources/demo/sheets/samples.tsv")
         write_sheet(sheet, [{**row, "sha256": ""} for row in read_sheet(sheet)])
         ended.run()
 
 
-def _make_final(study: Study, locked: str) -> None:
-    """Lock the gating, pin every file, commit the checkout."""
+def _make_final(study: Study, approved: str) -> None:
+    """Approve the gating, pin every file, commit the checkout."""
     config = study.path("config/config.yaml")
-    config.write_text(config.read_text(encoding="utf-8") + f"locked:\n  {locked}\n", encoding="utf-8")
+    config.write_text(config.read_text(encoding="utf-8") + f"approved:\n  {approved}\n", encoding="utf-8")
     with study.path("results/check/inventory.csv").open(encoding="utf-8", newline="") as stream:
         known = {row["sample_id"]: row["fcs_sha256"] for row in csv.DictReader(stream)}
     sheet = study.path("resources/demo/sheets/samples.tsv")

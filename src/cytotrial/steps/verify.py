@@ -138,13 +138,13 @@ def _objections(plan: Plan, manifest: Mapping[str, Any]) -> Iterator[str]:
 def drafts(plan: Plan) -> Iterator[str]:
     """Files that decide where gates lie and are not approved, or were edited after they were."""
     settings = plan.trial.settings
-    panels = [panel.model_dump(mode="json") for panel in settings.panels.values()]
-    for path in files_in([*panels, settings.overrides]):
-        now, approved = sha256_of(path), settings.approved.get(str(path), "")
-        if not approved:
+    beside = {"sheets", "fcs_dir", "results", "report", "approved"}
+    for path in files_in(settings.model_dump(mode="json", exclude=beside)):
+        now, then = sha256_of(path), settings.approved.get(str(path), "")
+        if not then:
             yield f"{path} is a draft: approve it by the line '{path}: {now}' under approved"
-        elif approved != now:
-            yield f"{path} was edited after it was approved ({approved[:12]}, now {now[:12]})"
+        elif then != now:
+            yield f"{path} was edited after it was approved ({then[:12]}, now {now[:12]})"
 
 
 def _in_words(
