@@ -3,9 +3,9 @@
     python benchmarks/demo_compensation.py resources/demo
 
 Runs the pipeline to the counts twice, on the same files: with `compensation: controls`, as the embedded
-configuration has it, and with the simulation's true matrix of every panel and batch (`matrix_files`). Prints, per
-parameter, the error against the truth of either, how far the two lie from each other, and how many of the values
-of both lie within each other's 95 % counting interval.
+configuration has it, and with the simulation's true matrix of every panel and batch (`matrix_files`). Prints,
+per parameter, the error against the truth of either, how far the two lie from each other, and how many of the
+values lie within each other's 95 % counting interval.
 """
 
 from __future__ import annotations
@@ -19,9 +19,9 @@ from pathlib import Path
 from statistics import fmean, median
 
 import yaml
-from measuring import run, table
 
 from cytotrial.files.tables import read_table
+from measuring import run, table
 
 ROOT = Path(__file__).resolve().parents[1]
 COUNTS = "results/dataset/counts.csv"
@@ -110,9 +110,9 @@ def main() -> None:
         controls = counted(Path(scratch) / "controls", given.demo, true_matrices=False, cores=given.cores)
         true = counted(Path(scratch) / "true", given.demo, true_matrices=True, cores=given.cores)
     print(
-        "Per cent: mean absolute error and median error against the truth with matrices from controls and with"
+        "Per cent: mean absolute and median error against the truth, with matrices from controls and with the"
     )
-    print("the true ones; how far the two are apart (median, largest); values within each other's interval")
+    print("true ones; how far the two are apart (median, largest); values within each other's interval")
     head = ["", "n", "|controls|", "|true|", "controls", "true", "apart", "largest", "within"]
     print(table(head, rows_of(controls, true, truth)))
 
