@@ -52,7 +52,7 @@ def counted(folder: Path, demo: Path, *, true_matrices: bool, cores: int) -> dic
     (folder / "resources" / "demo").symlink_to(demo.resolve())
     if true_matrices:
         _use_true_matrices(folder / "config" / "config.yaml")
-    run(["snakemake", "--cores", str(cores), "--quiet", "all", COUNTS], folder=folder)
+    run(["snakemake", COUNTS, "--cores", str(cores), "--quiet", "all"], folder=folder)
     return {
         (row["specimen"], row["parameter"]): Value(
             float(row["value"]), float(row["ci_low"]), float(row["ci_high"])
@@ -109,10 +109,8 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as scratch:
         controls = counted(Path(scratch) / "controls", given.demo, true_matrices=False, cores=given.cores)
         true = counted(Path(scratch) / "true", given.demo, true_matrices=True, cores=given.cores)
-    print(
-        "Per cent: mean absolute and median error against the truth, with matrices from controls and with the"
-    )
-    print("true ones; how far the two are apart (median, largest); values within each other's interval")
+    print("Per cent: mean absolute and median error against the truth, with matrices from controls and with")
+    print("the true ones; how far the two are apart (median, largest); values within each other's interval")
     head = ["", "n", "|controls|", "|true|", "controls", "true", "apart", "largest", "within"]
     print(table(head, rows_of(controls, true, truth)))
 

@@ -132,8 +132,8 @@ def removed_table(acquisition: pd.DataFrame) -> Table:
     quiet = len(acquisition) - len(rows)
     note = (
         f"{quiet} of {len(acquisition)} gated tubes were steady, have no flag and lost less than "
-        f"{WORTH_A_ROW:g} % at the ends of a scale. Each removed event is counted once, under the first reason "
-        "that holds. All tubes are in quality.csv."
+        f"{WORTH_A_ROW:g} % at the ends of a scale. Each removed event is counted once, under the first "
+        "reason that holds. All tubes are in quality.csv."
     )
     groups = (Group("", rows),)
     return Table("qc-removed", "Events removed before gating", _COLUMNS, groups, texts=6, notes=(note,))
