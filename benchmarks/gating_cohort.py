@@ -1,4 +1,4 @@
-"""Simulated cohorts in memory: tubes with known truth, compensated from their own controls, and an expert's gates."""
+"""Simulated cohorts in memory: tubes with known truth, compensated by their own controls; an expert gates."""
 
 from __future__ import annotations
 
