@@ -21,11 +21,13 @@ import yaml
 
 from cytotrial.demo import write_demo
 from cytotrial.files.reference import WANTED_TUBES
+from cytotrial.files.tables import read_table
 from cytotrial.steps.learn import learn_reference
 from cytotrial.steps.trial import load_trial
 from cytotrial.terms import Role, Tube
 
 REPOSITORY = Path(__file__).resolve().parents[1]
+DRAWS = Path("resources/demo/truth/draws.csv")
 EXPERT = {"expert": "XX, simulated expert", "gated_on": "2024-01-08"}
 
 
@@ -68,7 +70,8 @@ def _name_references(config: Path, panels: Sequence[str]) -> None:
     for panel in plain["panels"].values():
         panel.pop("reference", None)
     config.write_text(yaml.safe_dump(plain, sort_keys=False), encoding="utf-8")
-    tubes = load_trial(config).tubes
+    broken = {row["sample_id"] for row in read_table(DRAWS) if row["artefact"] == "truncated"}
+    tubes = [tube for tube in load_trial(config).tubes if tube.sample_id not in broken]
     for panel in panels:
         expert = {"source": f"resources/demo/expert/{panel}", "tubes": _chosen(tubes, panel), **EXPERT}
         file = f"config/gating/{panel}.reference.json"

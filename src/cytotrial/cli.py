@@ -346,6 +346,27 @@ def score(config: Path) -> None:
 
 @cli.command()
 @config_option
+@click.option(
+    "--output",
+    type=click.Path(path_type=Path, dir_okay=False),
+    default=Path("config/gating/lock.json"),
+    show_default=True,
+    help="File to write.",
+)
+def lock(config: Path, output: Path) -> None:
+    """Lock the gating of a finished run: tubes that come later then change none of its values.
+
+    \b
+    Example:
+      cytotrial lock
+    """
+    from cytotrial.steps.lock import lock_gating
+
+    click.echo(lock_gating(_plan(config), path=output))
+
+
+@cli.command()
+@config_option
 def count(config: Path) -> None:
     """Work out every parameter of every specimen.
 

@@ -311,6 +311,11 @@ class Settings(Model):
     qc_donor: QcDonor = Field(default_factory=lambda: QcDonor.model_validate({}))
     report: Report = Field(default_factory=lambda: Report.model_validate({}))
     execution: Execution = Field(default_factory=lambda: Execution.model_validate({}))
+    locked: RelativePath | None = Field(
+        None,
+        description="The file that `cytotrial lock` wrote: tubes that come later then change no value of "
+        "those that were there.",
+    )
     overrides: RelativePath | None = Field(
         None, description="Gates placed by hand; this version refuses a file that holds any."
     )

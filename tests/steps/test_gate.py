@@ -17,9 +17,7 @@ from cytotrial.steps import check
 from cytotrial.steps.check import check_unit
 from cytotrial.steps.compensate import compensate_batch
 from cytotrial.steps.gate import gate_unit
-from cytotrial.steps.place import place_unit
 from cytotrial.steps.plan import Plan, make_plan
-from cytotrial.steps.pool import pool_positions
 from cytotrial.steps.strategies import compile_gating
 
 FMO_TEMPLATE = """
@@ -49,7 +47,18 @@ def here(trial: Path, repository: Path, monkeypatch: pytest.MonkeyPatch) -> Path
     shutil.rmtree(trial / "config", ignore_errors=True)
     shutil.rmtree(trial / "results", ignore_errors=True)
     shutil.copytree(repository / "config", trial / "config")
+    leave_the_batch_alone(Path("config/config.yaml"))
     return trial
+
+
+def leave_the_batch_alone(config: Path) -> None:
+    """Gate every tube by itself, and by the templates' own constants: no other unit has to be read."""
+    text = config.read_text(encoding="utf-8")
+    for panel in ("count", "treg", "th17"):
+        reference = f"    reference:\n      file: config/gating/{panel}.reference.json\n"
+        assert reference in text
+        text = text.replace(reference, "    batch_reference: false\n")
+    config.write_text(text, encoding="utf-8")
 
 
 def gated(
@@ -65,25 +74,9 @@ def gated(
         check_unit(plan, f"batch.{batch}")
         compensate_batch(plan, panel=panel, batch=batch)
     compile_gating(config, panel=panel)
-    first_pass(plan, panel, unit)
     gate_unit(plan, panel=panel, unit=unit)
     layout = plan.layout
     return plan, read_table(layout.unit_gates(panel, unit)), read_table(layout.unit_populations(panel, unit))
-
-
-def first_pass(plan: Plan, panel: str, unit: str) -> None:
-    """What the workflow does before it gates a unit whose gates lean on the batch."""
-    batches = plan.pools_of(panel, unit)
-    pooled = {name for batch in batches for name in plan.units_pooled(panel, batch)}
-    units = sorted({*plan.units_looked_at(panel, unit), *pooled}) if batches else []
-    for name in plan.units if batches else ():
-        check_unit(plan, name)
-    for batch in sorted({tube.batch for name in units for tube in plan.tubes_to_gate(panel, name)}):
-        compensate_batch(plan, panel=panel, batch=batch)
-    for name in units:
-        place_unit(plan, panel=panel, unit=name)
-    for batch in batches:
-        pool_positions(plan, panel=panel, batch=batch)
 
 
 def by_tube(rows: list[dict[str, str]]) -> Mapping[str, dict[str, dict[str, str]]]:
@@ -197,6 +190,28 @@ def test_a_control_of_a_marker_that_the_panel_lacks_is_refused_before_gating(her
     with pytest.raises(
         TemplateError, match="control marker 'FoxP3' is not in the panel; did you mean 'FOXP3'"
     ):
+        compile_gating(Path("config/config.yaml"), panel="treg")
+
+
+@pytest.mark.parametrize(
+    ("beside", "message"),
+    [
+        ("bound: {control: {role: fmo, marker: FoxP3}}", "control marker 'FoxP3' is not in the panel"),
+        ("second: {finder: tails}", "gate finder 'tails' does not exist; did you mean 'tail'"),
+        (
+            "fallback: {finder: tail, tolerence: 1}",
+            "tail has no argument 'tolerence'; did you mean 'tolerance'",
+        ),
+    ],
+)
+def test_what_stands_beside_a_finder_or_in_its_place_is_checked_before_gating(
+    here: Path, beside: str, message: str
+):
+    find = f"{{finder: negative_offset, offset: 0.2, {beside}}}"
+    quantile = "{finder: control_quantile, quantile: 0.99, control: {role: fmo, marker: FOXP3}}"
+    assert quantile in FMO_TEMPLATE
+    Path("config/gating/treg.yaml").write_text(FMO_TEMPLATE.replace(quantile, find), encoding="utf-8")
+    with pytest.raises(TemplateError, match=message):
         compile_gating(Path("config/config.yaml"), panel="treg")
 
 

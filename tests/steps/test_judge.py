@@ -16,7 +16,7 @@ from cytotrial.settings import Percent
 from cytotrial.steps.bounds import beside_controls
 from cytotrial.steps.cohort import Cohort, read_cohort
 from cytotrial.steps.judge import Judged, carried, judge_gates, reported_of, yardsticks_of
-from cytotrial.steps.qc_donor import alarms, follow_donor
+from cytotrial.steps.qc_donor import alarms_of, follow_donor
 from cytotrial.terms import Role, Tube
 
 LIMITS = Limits(0.04, 0.06, 3.0, 1.3, 0.85, 50, 200)
@@ -240,14 +240,14 @@ def test_the_donors_percentage_gates_and_intensities_are_followed_and_a_steady_o
     assert {one.measure for one in series} == {
         "percent", "position FOXP3+", "median FOXP3", "position CD25+", "median CD25",
     }  # fmt: skip
-    assert alarms(series) == {}
+    assert alarms_of(series) == {}
 
 
 def test_a_batch_in_which_the_donor_has_another_percentage_is_an_alarm_for_that_batch_alone():
-    found = alarms(followed(donors([*STEADY[:-1], 400], CUTS)))
+    found = alarms_of(followed(donors([*STEADY[:-1], 400], CUTS)))
     assert found == {("treg", "B6", "Treg"): ("QC_DONOR:1-3s:percent",)}
 
 
 def test_a_batch_in_which_the_donors_gate_lies_elsewhere_is_an_alarm():
-    found = alarms(followed(donors(STEADY, [*CUTS[:-1], 0.5])))
+    found = alarms_of(followed(donors(STEADY, [*CUTS[:-1], 0.5])))
     assert found == {("treg", "B6", "Treg"): ("QC_DONOR:1-3s:position_FOXP3+",)}

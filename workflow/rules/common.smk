@@ -8,6 +8,7 @@ from pathlib import Path
 from snakemake.exceptions import WorkflowError
 
 from cytotrial.errors import CytotrialError
+from cytotrial.settings import canonical
 from cytotrial.steps.code import code_of
 from cytotrial.steps.environment import prepare_environment
 from cytotrial.steps.plan import make_plan

@@ -46,6 +46,7 @@ rule pool:
     log:
         LAYOUT.log("pool/{panel}.{batch}"),
     params:
+        locked=lambda w: canonical(PLAN.locked_pool(w.panel, w.batch)),
         code=code_of("pool"),
     shell:
         "cytotrial pool --panel {wildcards.panel:q} "

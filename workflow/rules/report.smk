@@ -8,6 +8,7 @@ rule report:
         LAYOUT.populations,
         LAYOUT.counts,
         LAYOUT.visit_wide,
+        LAYOUT.qc_donor,
         [LAYOUT.unit_pictures(*job) for job in PLAN.gating_jobs],
         [LAYOUT.matrix_quality(panel, batch) for panel, batch in PLAN.matrices],
     output:

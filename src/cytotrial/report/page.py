@@ -14,6 +14,7 @@ from typing import Any
 from cytotrial.report import listings, sections
 from cytotrial.report.drawing import house_style
 from cytotrial.report.figures import draw_course, draw_headline
+from cytotrial.report.levey_jennings import draw_charts
 from cytotrial.report.pictures import GatePicture, draw_gate
 from cytotrial.report.profile import choose_subjects, draw_profile
 from cytotrial.report.tables import ReportTables, prepare, rows_of
@@ -57,6 +58,7 @@ def render_report(tables: ReportTables) -> str:
             "courses": _courses(ready),
             "profiles": _profiles(ready),
             "gates": _gates(ready),
+            "donor": _donor(ready),
         }
     return str(_template().render(**_tables_of_the_page(ready), **figures, tables=ready))
 
@@ -133,6 +135,16 @@ def _profiles(tables: ReportTables) -> list[Figure]:
     return [
         Figure(draw_profile(subject, tables), f"Course of subject {subject}", f"Subject {subject}")
         for subject in choose_subjects(tables)
+    ]
+
+
+def _donor(tables: ReportTables) -> list[Figure]:
+    """Levey–Jennings charts of the quality-control donor, one figure per reported population."""
+    if tables.qc_donor is None or tables.qc_donor.empty:
+        return []
+    return [
+        Figure(uri, f"Levey–Jennings charts of the quality-control donor: {name}", f"{name}. {words}")
+        for name, uri, words in draw_charts(tables.qc_donor)
     ]
 
 

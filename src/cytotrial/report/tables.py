@@ -53,6 +53,8 @@ class ReportTables:
         Limits of detection and of quantitation, in events of the population.
     profiles : tuple of str
         Subjects shown one by one; empty: the subject with the most draws.
+    qc_donor : DataFrame, optional
+        The result file of the same name: the quality-control donor, batch by batch.
     """
 
     study: str
@@ -76,6 +78,7 @@ class ReportTables:
     lod_events: int = 20
     lloq_events: int = 50
     profiles: tuple[str, ...] = ()
+    qc_donor: pd.DataFrame | None = None
 
 
 _TEXT = {

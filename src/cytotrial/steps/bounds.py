@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import median
 
@@ -36,8 +36,17 @@ def beside_controls(
     tails: Mapping[str, Sequence[ControlTail]],
     tubes: Mapping[str, Tube],
     acquired: Mapping[str, str],
+    *,
+    locked: Collection[str] = (),
 ) -> dict[tuple[str, str], Beside]:
-    """(sample_id, population) → what its controls say, for every gate of a sample that has any."""
+    """(sample_id, population) → what its controls say, for every gate of a sample that has any.
+
+    Parameters
+    ----------
+    tails : sample_id of a control → its tails
+    acquired : sample_id → when it was acquired
+    locked : tubes to which only controls among them may say anything
+    """
     found: dict[tuple[str, str], Beside] = {}
     paired: dict[str, list[tuple[str, ControlTail]]] = {}
     for gate in gates:
@@ -45,7 +54,8 @@ def beside_controls(
         if gate.tube.role is not Role.SAMPLE:
             continue
         if name not in paired:
-            paired[name] = list(_tails_for(gate.tube, tails, tubes, acquired))
+            heard = {control: tails[control] for control in tails if name not in locked or control in locked}
+            paired[name] = list(_tails_for(gate.tube, heard, tubes, acquired))
         of_it = [(control, tail) for control, tail in paired[name] if tail.population == gate.population]
         if of_it and (beside := _beside(gate, of_it, tubes)):
             found[name, gate.population] = beside

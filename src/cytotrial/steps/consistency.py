@@ -105,6 +105,9 @@ def _missing_paths(settings: Settings) -> Iterator[str]:
             "version; write them into the panel's gating template, or remove the key"
         )
 
+    if settings.locked is not None and not Path(settings.locked).is_file():
+        yield f"locked: '{settings.locked}' does not exist; make it with `cytotrial lock`, or remove the key"
+
 
 def _folders(settings: Settings) -> Iterator[str]:
     """Results are written to a folder of their own, neither among the raw files nor around them."""

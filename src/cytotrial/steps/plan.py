@@ -8,13 +8,15 @@ controls of a batch that belong to nobody.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from cytotrial.errors import ConfigError, all_problems
 from cytotrial.files.fingerprints import fingerprints, sha256_of
+from cytotrial.files.lock import REMEDY, Lock, read_lock
 from cytotrial.files.sheets.samples import one_stain_for_several
 from cytotrial.settings import Absolute, Percent, Settings, canonical, digest
 from cytotrial.steps.layout import Layout
@@ -138,6 +140,37 @@ class Plan:
                 controls.setdefault((tube.panel, tube.role.value, marker), []).append(tube)
         return controls
 
+    # A gating that was locked
+
+    @cached_property
+    def lock(self) -> Lock | None:
+        """What later tubes must not change; None of a trial that is not locked."""
+        locked = self.trial.settings.locked
+        return None if locked is None else read_lock(Path(locked))
+
+    def locked_pool(self, panel: str, batch: str) -> Mapping[str, Mapping[str, Any]] | None:
+        """Where a locked batch has its gates; None of a batch that is not locked."""
+        return None if self.lock is None else self.lock.pool_of(panel, batch)
+
+    def digest_of_gating(self, panel: str) -> dict[str, str]:
+        """Digests of what a panel is gated by: its gating, its reference, and its settings."""
+        settings = self.trial.settings.panels[panel]
+        return {
+            "gating": sha256_of(Path(settings.gating)),
+            "reference": sha256_of(Path(settings.reference.file)) if settings.reference else "",
+            "settings": digest(self.settings_of("gate", panel=panel)),
+        }
+
+    def changed_since_locked(self) -> Iterator[str]:
+        """What a locked panel is gated by that is no more what it was."""
+        for panel in self.trial.settings.panels if self.lock else ():
+            assert self.lock is not None
+            if panel in self.lock.panels:
+                now, then = self.digest_of_gating(panel), self.lock.panels[panel].model_dump()
+                changed = [name for name, value in now.items() if then[name] != value]
+                if changed:
+                    yield f"panels.{panel}: {' and '.join(changed)} changed since the gating was locked"
+
     # Gates that are drawn towards where the other tubes of the batch have them
 
     @cached_property
@@ -158,7 +191,9 @@ class Plan:
         return tube.panel in self.placed_panels and tube.role is Role.SAMPLE and bool(self.files_of([tube]))
 
     def units_pooled(self, panel: str, batch: str) -> tuple[str, ...]:
-        """The units whose tubes a batch's pool is made of."""
+        """The units whose tubes a batch's pool is made of; none if it is locked."""
+        if self.locked_pool(panel, batch) is not None:
+            return ()
         tubes = [tube for tube in self.trial.tubes if (tube.panel, tube.batch) == (panel, batch)]
         return self.units_of(tube for tube in tubes if self._pooled(tube))
 
@@ -240,6 +275,7 @@ class Plan:
             "place": {**panels.get(panel, {}), "quality": settings.quality.model_dump()},
             "gate": {**panels.get(panel, {}), "quality": settings.quality.model_dump()},
             "score": {
+                "locked": sha256_of(Path(settings.locked)) if settings.locked else "",
                 "doubt": settings.doubt.model_dump(),
                 "qc_donor": settings.qc_donor.model_dump(),
                 "parameters": {code: entry.model_dump() for code, entry in settings.parameters.items()},
@@ -307,7 +343,10 @@ def make_plan(config: Path, *, with_references: bool = True) -> Plan:
     root = Path(trial.settings.fcs_dir)
     named = {root / tube.fcs for tube in trial.tubes if tube.fcs and tube.status == "DONE"}
     inside = sorted(path for path in named if path.resolve().is_relative_to(root.resolve()))
-    return Plan(trial, fingerprints(inside, cache=Layout(Path(trial.settings.results)).fingerprints))
+    plan = Plan(trial, fingerprints(inside, cache=Layout(Path(trial.settings.results)).fingerprints))
+    if problems := list(plan.changed_since_locked()):
+        raise ConfigError(all_problems(str(trial.settings.locked), problems), hint=REMEDY)
+    return plan
 
 
 def populations_used(settings: Settings, panel: str) -> list[str]:

@@ -26,7 +26,14 @@ SAYS_NOTHING = {FALLBACK, LOW_SIMILARITY}
 
 
 def pool_positions(plan: Plan, *, panel: str, batch: str) -> None:
-    """Write gating/<panel>/<batch>.batch.json from the placed gates of the batch's sample tubes."""
+    """Write gating/<panel>/<batch>.batch.json from the placed gates of the batch's sample tubes.
+
+    The pool of a batch that was locked is the one it had then.
+    """
+    locked = plan.locked_pool(panel, batch)
+    if locked is not None:
+        write_entries(plan.layout.pool(panel, batch), FORM, locked)
+        return
     gates = [
         gate_of_row(row)
         for unit in plan.units_pooled(panel, batch)

@@ -138,7 +138,7 @@ def rows_of(series: Iterable[Series]) -> Iterator[Row]:
             }
 
 
-def alarms(series: Iterable[Series]) -> dict[tuple[str, str, str], tuple[str, ...]]:
+def alarms_of(series: Iterable[Series]) -> dict[tuple[str, str, str], tuple[str, ...]]:
     """(panel, batch, population) → flags of the measures by which the batch is out of control."""
     found: dict[tuple[str, str, str], tuple[str, ...]] = {}
     for one in series:

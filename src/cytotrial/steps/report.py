@@ -72,6 +72,7 @@ def write_report(plan: Plan) -> None:
         lod_events=trial.settings.counts.lod_events,
         lloq_events=trial.settings.counts.lloq_events,
         profiles=_profiles(plan),
+        qc_donor=_read(layout.qc_donor),
     )
     write_text(layout.report, render_report(tables))
 

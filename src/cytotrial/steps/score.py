@@ -3,127 +3,40 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
-from typing import Any
 
-from cytotrial.files.strategy import read_strategies
-from cytotrial.files.tables import Row, read_table, write_table
-from cytotrial.science.doubt import Limits, Measures
-from cytotrial.science.teaching import untaught
-from cytotrial.settings import Doubt, Settings
-from cytotrial.steps.bounds import Beside, beside_controls
-from cytotrial.steps.cohort import Cohort, key_of_row, read_cohort
+from cytotrial.files.tables import Row, write_table
+from cytotrial.science.doubt import Measures
+from cytotrial.settings import Doubt
+from cytotrial.steps.bounds import Beside
+from cytotrial.steps.cohort import key_of_row
 from cytotrial.steps.gates_table import DIGITS, as_cell, numbers_in
-from cytotrial.steps.judge import Judged, Kind, Reported, carried, judge_gates, reported_of, yardsticks_of
 from cytotrial.steps.layout import JUDGED, POPULATIONS, QC_DONOR, SCORES
-from cytotrial.steps.plan import Plan, populations_used
-from cytotrial.steps.qc_donor import alarms, follow_donor, rows_of
-from cytotrial.steps.tails import read_tails
-from cytotrial.terms import GatingStrategy, Role, Status
+from cytotrial.steps.plan import Plan
+from cytotrial.steps.qc_donor import rows_of
+from cytotrial.steps.verdict import Verdict, judge_trial
+from cytotrial.terms import Role, Status
 
 NUMBERS = ("confidence", "position", "position_se", "similarity", "disagreement")
 """Columns of gates.csv that hold numbers; a negative one must not be written as text."""
 UNCALIBRATED = "uncalibrated"
 """On every reported value of found gates that no reference tubes taught."""
 
-Strategies = Mapping[str, Mapping[str, GatingStrategy]]
-"""Panel → sample name → strategy."""
-
-
-@dataclass(frozen=True, eq=False)
-class Verdict:
-    """All that was said of the gates.
-
-    flags : (sample_id, population) → doubts about it and about what it rests on
-    alarms : (panel, batch, population) → flags of the quality-control donor
-    uncalibrated : (panel, population) of reported values that rest on gates found without a reference
-    """
-
-    judged: Mapping[tuple[str, str], Judged]
-    beside: Mapping[tuple[str, str], Beside]
-    flags: Mapping[tuple[str, str], tuple[str, ...]]
-    alarms: Mapping[tuple[str, str, str], tuple[str, ...]]
-    uncalibrated: frozenset[Kind]
-
 
 def score_gating(plan: Plan) -> None:
     """Write gates.csv, populations.csv, qc_donor.csv and review_scores.csv."""
-    layout, settings = plan.layout, plan.trial.settings
-    gates, populations = read_table(layout.joined_gates), read_table(layout.joined_populations)
-    acquired = {row["sample_id"]: row["acquired"] for row in read_table(layout.inventory)}
-    cohort = read_cohort(gates, populations, plan.trial.tubes, settings.qc_donor.subjects)
-    reported = reported_of(settings, cohort)
-    strategies = {panel: read_strategies(layout.strategy(panel)) for panel in plan.gated_panels}
-    series = follow_donor(
-        cohort,
-        reported,
-        settings.qc_donor.subjects,
-        acquired,
-        _markers(strategies),
-        establishing=settings.qc_donor.establishing_batches,
-    )
-    verdict = Verdict(
-        **_judgements(plan, cohort, reported, acquired),
-        alarms=alarms(series),
-        uncalibrated=frozenset(_uncalibrated(strategies, settings, reported)),
-    )
-    write_table(layout.gates, JUDGED, _gate_rows(gates, verdict))
-    final = [_population_row(row, verdict, settings.doubt) for row in populations]
+    verdict, layout = judge_trial(plan), plan.layout
+    write_table(layout.gates, JUDGED, _gate_rows(verdict))
+    final = [_population_row(row, verdict, plan.trial.settings.doubt) for row in verdict.populations]
     write_table(layout.populations, POPULATIONS, final)
-    write_table(layout.qc_donor, QC_DONOR, rows_of(series))
+    write_table(layout.qc_donor, QC_DONOR, rows_of(verdict.series))
     write_table(layout.review_scores, SCORES, _score_rows(final, verdict))
-
-
-def _judgements(
-    plan: Plan, cohort: Cohort, reported: Reported, acquired: Mapping[str, str]
-) -> dict[str, Any]:
-    tubes = {tube.sample_id: tube for tube in plan.trial.tubes}
-    tails = {
-        name: found
-        for job in plan.gating_jobs
-        for name, found in read_tails(plan.layout.unit_tails(*job)).items()
-    }
-    beside = beside_controls(cohort.gates, tails, tubes, acquired)
-    yardsticks = yardsticks_of(cohort, reported)
-    judged = judge_gates(cohort, yardsticks, reported, _limits(plan.trial.settings.doubt))
-    doubts = [
-        replace(entry, flags=(*entry.flags, *beside[entry.key].flags)) if entry.key in beside else entry
-        for entry in judged
-    ]
-    return {"judged": {entry.key: entry for entry in doubts}, "beside": beside, "flags": carried(doubts)}
-
-
-def _limits(doubt: Doubt) -> Limits:
-    return Limits(**{name: getattr(doubt, name) for name in Limits.__slots__})
-
-
-def _markers(strategies: Strategies) -> dict[Kind, str]:
-    """(panel, population) → the marker on the first axis of its gate."""
-    markers: dict[Kind, str] = {}
-    for panel, by_sample in strategies.items():
-        for strategy in by_sample.values():
-            for population in strategy.populations:
-                shape = population.find or population.gate
-                dimensions = getattr(shape, "dimensions", ())
-                if dimensions:
-                    markers[panel, population.name] = dimensions[0].channel
-    return markers
-
-
-def _uncalibrated(strategies: Strategies, settings: Settings, reported: Reported) -> Iterator[Kind]:
-    """What parameters report of panels whose gates are found without a reference."""
-    for panel, by_sample in strategies.items():
-        for population in populations_used(settings, panel):
-            of = reported.denominator((panel, population))
-            if any(untaught(strategy, population, of) for strategy in by_sample.values()):
-                yield panel, population
 
 
 # The final tables
 
 
-def _gate_rows(gates: Iterable[Mapping[str, str]], verdict: Verdict) -> Iterator[Row]:
-    for row in gates:
+def _gate_rows(verdict: Verdict) -> Iterator[Row]:
+    for row in verdict.gates:
         key = key_of_row(row)
         judged, beside = verdict.judged.get(key), verdict.beside.get(key)
         measures = judged.measures if judged else Measures()

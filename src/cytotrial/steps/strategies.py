@@ -35,18 +35,18 @@ def compile_gating(config: Path, *, panel: str) -> None:
     strategies = read_gating(path)
     for strategy in strategies.values():
         check_finders(strategy)
-    reference = settings.panels[panel].reference
-    if reference is not None:
-        strategies = {
-            name: with_reference(strategy, Path(reference.file), panel)
-            for name, strategy in strategies.items()
-        }
     problems = [
         *_unknown_populations(strategies, settings, panel),
         *_unknown_controls(strategies, settings, panel),
     ]
     if problems:
         raise TemplateError(all_problems(str(path), problems, outcome=f"panel {panel} is not gated"))
+    reference = settings.panels[panel].reference
+    if reference is not None:
+        strategies = {
+            name: with_reference(strategy, Path(reference.file), panel)
+            for name, strategy in strategies.items()
+        }
     write_strategies(Layout(Path(settings.results)).strategy(panel), strategies)
 
 
@@ -127,15 +127,19 @@ def _unknown_populations(
 def _unknown_controls(
     strategies: Mapping[str, GatingStrategy], settings: Settings, panel: str
 ) -> Iterator[str]:
-    """Controls that gate finders look at, of markers that the panel does not have."""
+    """Controls that gate finders and bounds look at, of markers that the panel does not have."""
     markers = settings.panels[panel].markers
-    for strategy in strategies.values():
-        for population in strategy.populations:
-            marker = population.find.control_marker if population.find else ""
-            if marker and marker not in markers:
-                near = difflib.get_close_matches(marker, list(markers), n=1)
-                hint = f"did you mean '{near[0]}'?" if near else f"it has {', '.join(markers)}"
-                yield f"population '{population.name}': control marker '{marker}' is not in the panel; {hint}"
+    named = {
+        (population.name, find.control_marker)
+        for strategy in strategies.values()
+        for population in strategy.populations
+        for find in (population.find.all() if population.find else ())
+    }
+    for name, marker in sorted(named):
+        if marker and marker not in markers:
+            near = difflib.get_close_matches(marker, list(markers), n=1)
+            hint = f"did you mean '{near[0]}'?" if near else f"it has {', '.join(markers)}"
+            yield f"population '{name}': control marker '{marker}' is not in the panel; {hint}"
 
 
 def read_gating(path: Path) -> Mapping[str, GatingStrategy]:
