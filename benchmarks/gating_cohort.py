@@ -41,6 +41,8 @@ class Cohort:
 class StudyTube:
     """A tube ready for gating, and what its events truly are.
 
+    plan : what it is
+
     kinds : ndarray, shape (n_events,), codes of `Kind`
     expert : the gates that the simulated expert draws on it
     members : ndarray, shape (2, n_doublets)
@@ -107,7 +109,11 @@ def acquire(cohort: Cohort, plan: TubePlan) -> StudyTube:
     events = Events(np.ascontiguousarray(acquired.values.T), tuple(name for name, _ in panel.channels))
     tube_events = TubeEvents(events, {TUBE_MATRIX: matrix_of(cohort, plan.panel, plan.batch)})
     stained = StainedTube(
-        plan.sample_id, tube_events, markers_of(panel), np.ones(acquired.kinds.size, dtype=bool)
+        plan.sample_id,
+        tube_events,
+        markers_of(panel),
+        np.ones(acquired.kinds.size, dtype=bool),
+        lacks=plan.control_for if plan.role is Role.FMO else "",
     )
     drawn = expert_gates(plan, seed=cohort.seed, lab=cohort.lab) if plan.role is Role.SAMPLE else ()
     return StudyTube(plan, stained, acquired.kinds, drawn, acquired.members)

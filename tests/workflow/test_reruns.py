@@ -12,7 +12,7 @@ from tests.workflow.study import Study, jobs_in
 IN_CDISC_FORM = ["adam", "check-dataset", "database", "define", "sdtm"]
 AFTER_COUNTING = sorted(["count", "dataset", *IN_CDISC_FORM, "report"])
 AFTER_GATING = sorted(["collect", "score", *AFTER_COUNTING])
-LEAN_ON_THE_BATCH = ("th17", "treg")
+LEAN_ON_THE_BATCH = ("count", "th17", "treg")
 """Panels whose gates are drawn towards where the other tubes of the batch have them."""
 
 
