@@ -37,15 +37,12 @@ unit_option = click.option("--unit", required=True, help="Unit of work, such as 
 
 def _plan(config: Path) -> Plan:
     """The plan of the study; a job of a run refuses one that was edited since the run began."""
-    from cytotrial.steps.environment import limit_this_job
+    from cytotrial.files.claim import refuse_if_overtaken
     from cytotrial.steps.plan import make_plan
 
+    refuse_if_overtaken()
     plan = make_plan(config)
-    begun_with = os.environ.get("CYTOTRIAL_STUDY")
-    if begun_with is None:
-        return plan
-    limit_this_job(plan.trial.settings.execution)
-    if plan.study_digest != begun_with:
+    if plan.study_digest != os.environ.get("CYTOTRIAL_STUDY", plan.study_digest):
         raise ConfigError(
             f"{config} or one of its sheets was edited while the run was going on.",
             hint="Run snakemake again: what was made from the earlier state is made anew where it differs.",
@@ -218,6 +215,21 @@ def compensate(config: Path, panel: str, batch: str) -> None:
     from cytotrial.steps.compensate import compensate_batch
 
     compensate_batch(_plan(config), panel=panel, batch=batch)
+
+
+@cli.command("judge-matrices")
+@config_option
+@panel_option
+def judge_matrices(config: Path, panel: str) -> None:
+    """Compare a panel's matrices with each other, and with what they leave in samples.
+
+    \b
+    Example:
+      cytotrial judge-matrices --panel treg
+    """
+    from cytotrial.steps.judge_matrices import judge_matrices as step
+
+    step(_plan(config), panel=panel)
 
 
 @cli.command("read-gating")
@@ -395,6 +407,109 @@ def dataset(config: Path) -> None:
 
 @cli.command()
 @config_option
+def sdtm(config: Path) -> None:
+    """Write the tabulation datasets DM, LB, CP and SUPPCP.
+
+    \b
+    Example:
+      cytotrial sdtm
+    """
+    from cytotrial.steps.sdtm import write_sdtm
+
+    write_sdtm(_plan(config))
+
+
+@cli.command()
+@config_option
+def adam(config: Path) -> None:
+    """Write the analysis datasets ADSL and ADCP.
+
+    \b
+    Example:
+      cytotrial adam
+    """
+    from cytotrial.steps.adam import write_adam
+
+    write_adam(_plan(config))
+
+
+@cli.command()
+@config_option
+def define(config: Path) -> None:
+    """Write define.xml of the datasets, and the data dictionary.
+
+    \b
+    Example:
+      cytotrial define
+    """
+    from cytotrial.steps.define import write_definitions
+
+    write_definitions(_plan(config))
+
+
+@cli.command("check-dataset")
+@config_option
+@click.option(
+    "--record", is_flag=True, help="Only write checks.csv; the step that takes the dataset on refuses it."
+)
+def check_dataset(config: Path, record: bool) -> None:
+    """Check the trial dataset against the project's own rules V01 to V22.
+
+    Writes dataset/checks.csv; a rule that does not hold ends with exit code 1.
+
+    \b
+    Example:
+      cytotrial check-dataset
+    """
+    from cytotrial.steps.check_dataset import check_dataset as step
+    from cytotrial.steps.check_dataset import passed_in_words
+    from cytotrial.steps.conformance import require_passed
+
+    plan = _plan(config)
+    findings = step(plan)
+    if not record:
+        require_passed(plan.layout.checks)
+        click.echo(passed_in_words(findings))
+
+
+@cli.command()
+@config_option
+def database(config: Path) -> None:
+    """Write the trial's tables into one DuckDB file, if every check passed.
+
+    \b
+    Example:
+      cytotrial database
+    """
+    from cytotrial.steps.database import write_trial_database
+
+    write_trial_database(_plan(config))
+
+
+@cli.command()
+@config_option
+@click.option(
+    "--to",
+    "address",
+    required=True,
+    envvar="CYTOTRIAL_DATABASE",
+    help="postgresql://user@host/database. The password may stay in PGPASSWORD or in the password file.",
+)
+@click.option("--schema", help="Schema that is replaced; the study's name in lower case if not given.")
+def load(config: Path, address: str, schema: str | None) -> None:
+    """Copy the trial's tables into a PostgreSQL database.
+
+    \b
+    Example:
+      cytotrial load --to postgresql://trialist@db.lab:5432/trials
+    """
+    from cytotrial.steps.load import load_into
+
+    click.echo(load_into(config, address, schema=schema))
+
+
+@cli.command()
+@config_option
 def report(config: Path) -> None:
     """Write the report.
 
@@ -428,6 +543,59 @@ def export_gates(config: Path, samples: tuple[str, ...], panel: str | None, chec
     done = step(_plan(config), samples=samples, panel=panel, check=check_them)
     click.echo(done.in_words())
     sys.exit(0 if done.complete else 2)
+
+
+@cli.command()
+@config_option
+def manifest(config: Path) -> None:
+    """Write the manifest: hashes of everything that went in and came out of a run.
+
+    \b
+    Example:
+      cytotrial manifest
+    """
+    from cytotrial.steps.manifest import write_manifest
+
+    write_manifest(_plan(config))
+
+
+@cli.command()
+@config_option
+@click.option(
+    "--final",
+    is_flag=True,
+    help="Also refuse drafts, edited code, raw files the sheet does not pin.",
+)
+def verify(config: Path, final: bool) -> None:
+    """Compare results and raw files, by content, with the manifest; say what to run again.
+
+    Exit code 1 says that something is not as it was, or not fit for a final analysis.
+
+    \b
+    Example:
+      cytotrial verify --final
+    """
+    from cytotrial.steps.verify import verify as step
+
+    text, good = step(config, final=final)
+    click.echo(text)
+    sys.exit(0 if good else 1)
+
+
+@cli.command(context_settings={"ignore_unknown_options": True})
+@config_option
+@click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
+def resume(config: Path, arguments: tuple[str, ...]) -> None:
+    """Go on with a run that was killed, or make again what was changed; ARGUMENTS go to snakemake.
+
+    \b
+    Example:
+      cytotrial resume
+      cytotrial resume --profile workflow/profiles/slurm
+    """
+    from cytotrial.steps.resume import resume as step
+
+    sys.exit(step(config, arguments, default=DEFAULT_CONFIG))
 
 
 @cli.command()
@@ -493,6 +661,23 @@ def compare(config: Path, old: Path, new: Path, output: Path | None, n_tubes: in
     from cytotrial.steps.compare import compare_results
 
     click.echo(compare_results(old, new, config=config, output=output, n_tubes=n_tubes).in_words())
+
+
+@cli.command()
+@config_option
+@click.argument("subject")
+@click.argument("visit")
+@click.argument("parameter")
+def trace(config: Path, subject: str, visit: str, parameter: str) -> None:
+    """Print the whole way of one number of the dataset: files, matrix, masks, gates, formula, versions.
+
+    \b
+    Example:
+      cytotrial trace S001 W12 TREGABS
+    """
+    from cytotrial.steps.trace import trace as step
+
+    click.echo(step(config, subject, visit, parameter))
 
 
 @cli.command()
@@ -580,7 +765,11 @@ def settings() -> None:
 
 
 def main() -> None:
-    """Entry point: run a command; print mendable errors without a traceback."""
+    """Entry point: run a command within the limits of its run; print mendable errors without a traceback."""
+    if os.environ.get("CYTOTRIAL_LIMITS"):
+        from cytotrial.steps.environment import limit_this_job
+
+        limit_this_job()
     _without_traceback(cli)
 
 

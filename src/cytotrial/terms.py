@@ -130,11 +130,14 @@ class SpilloverMatrix:
         $PnN of the channels; row i is the fluorochrome whose primary detector is `detectors[i]`.
     origin : str
         Where it comes from: `controls`, `embedded`, `file` or `none`.
+    flags : tuple of str
+        What flags every value that rests on this matrix.
     """
 
     detectors: tuple[str, ...]
     values: npt.NDArray[np.float64]
     origin: str = ""
+    flags: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -330,7 +333,11 @@ class PlacedGate:
 
 @dataclass(frozen=True, slots=True)
 class Count:
-    """A value with its 95 % interval, and the events it rests on. Units are the caller's."""
+    """A value with its 95 % interval, and the events it rests on. Units are the caller's.
+
+    systematic_cv_percent : what bead lot and pipette add; never part of the interval
+    inputs : what else the formula took, by the name of its column: with the events these give the value
+    """
 
     value: float | None
     ci_low: float | None
@@ -340,6 +347,8 @@ class Count:
     parent_events: int | None
     method: str
     flags: tuple[str, ...] = ()
+    systematic_cv_percent: float = 0.0
+    inputs: Mapping[str, float] = field(default_factory=lambda: MappingProxyType({}))
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 
 import flowio
@@ -184,7 +183,7 @@ def test_what_gatingml_cannot_state_is_refused_by_name_and_nothing_is_written(tm
         written(tmp_path, *gates, matrix=MATRIX)
     message = str(refused.value)
     assert "4 problems; nothing was written" in message
-    assert "curved: a polygon on FL1-A with the scale FlowJo's biex, which GatingML does not have" in message
+    assert "curved: a polygon on the scale FlowJo's biex (FL1-A), which GatingML does not have" in message
     assert "mixed: FL2-A uncompensated beside a compensated channel" in message
     assert "ratio: a ratio of compensated channels" in message
     assert "own: its boolean gate names its own parent" in message

@@ -145,9 +145,11 @@ def test_a_file_of_another_form_or_changed_by_hand_is_refused_with_the_strategy_
     write_strategies(path, {"s1.fcs": whole_strategy()})
     plain = json.loads(path.read_text(encoding="utf-8"))
     del plain["strategies"]["s1.fcs"]["version"]
-    path.write_text(json.dumps(plain), encoding="utf-8")
+    without_seal = tmp_path / "elsewhere" / "treg.json"
+    without_seal.parent.mkdir()
+    without_seal.write_text(json.dumps(plain), encoding="utf-8")
     with pytest.raises(TemplateError, match=r"strategy s1\.fcs: is not complete"):
-        read_strategies(path)
+        read_strategies(without_seal)
 
 
 def test_a_gating_job_reads_strategies_without_flowkit_pandas_or_xml(repository: Path) -> None:

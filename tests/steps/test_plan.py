@@ -24,14 +24,16 @@ def package(tmp_path: Path) -> Path:
 @pytest.mark.parametrize(
     ("edited", "rules"),
     [
-        ("science/counting.py", {"count", "dataset", "report"}),
+        ("science/counting/absolute.py", {"count", "dataset", "report"}),
         ("science/finders/valleys.py", {"place", "pool", "gate", "score", "read_gating", "report", "review"}),
-        ("science/compensation/estimate.py", {"compensate"}),
-        ("files/fcs/decode.py", {"check", "compensate", "place", "gate"}),
+        ("science/compensation/estimate.py", {"compensate", "judge_matrices", "report"}),
+        ("files/fcs/decode.py", {"check", "check_dataset", "compensate", "judge_matrices", "place", "gate"}),
+        ("files/cdisc/xpt.py", {"adam", "check_dataset", "define", "sdtm"}),
+        ("science/cdisc/conformance/adam.py", {"check_dataset"}),
         ("report/page.py", {"report"}),
         ("report/review.py", {"review"}),
-        ("files/tables.py", set(STEPS) - {"read_gating", "report"}),
-        ("terms.py", set(STEPS) - {"collect"}),
+        ("files/tables.py", set(STEPS) - {"read_gating"}),
+        ("terms.py", set(STEPS) - {"collect", "define"}),
         ("demo/light.py", set()),
         ("cli.py", set()),
     ],
@@ -70,11 +72,9 @@ def plan_of(*tubes: Tube, gating: str = "none.yaml", shards: int | None = None) 
         fcs_dir="fcs",
         results="results",
         panels={"treg": SimpleNamespace(gating=gating, batch_reference=True)},
-        qc_donor=SimpleNamespace(subjects=["QC01"]),
-        locked=None,
     )
     files = {f"fcs/{tube.fcs}": tube.sample_id for tube in tubes}
-    return Plan(SimpleNamespace(tubes=tubes, settings=settings), files)  # type: ignore[arg-type]
+    return Plan(SimpleNamespace(tubes=tubes, settings=settings, storage=""), files)  # type: ignore[arg-type]
 
 
 def sample(subject: str, batch: str = "B1") -> Tube:
@@ -112,13 +112,6 @@ def test_a_panel_whose_finders_do_not_look_at_the_batch_has_no_first_pass(fmo_ga
     drawn = str(repository / "config" / "gating" / "treg.yaml")
     assert plan_of(sample("S1"), gating=fmo_gating).pools == ()
     assert plan_of(sample("S1"), fmo("C1", "B2"), gating=drawn).pools == (("treg", "B1"),)
-
-
-def test_a_donor_of_quality_control_has_no_say_in_where_a_batch_has_its_gates(repository: Path):
-    drawn = str(repository / "config" / "gating" / "treg.yaml")
-    plan = plan_of(sample("S1"), sample("QC01"), sample("QC01", "B2"), gating=drawn)
-    assert plan.pools == (("treg", "B1"),)
-    assert plan.units_pooled("treg", "B1") == ("subject.S1",)
 
 
 def test_one_more_subject_moves_no_other_to_another_shard():

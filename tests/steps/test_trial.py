@@ -220,6 +220,24 @@ def test_a_count_tube_without_beads_or_volume_is_a_warning(study: Path) -> None:
     assert load().warnings == ("samples.tsv, line 2: beads_per_tube empty, so nothing is counted per µL",)
 
 
+def test_what_the_count_method_needs_of_the_sheets_and_does_not_find_is_a_warning(study: Path) -> None:
+    assert load(counts={"method": "volumetric"}).warnings == (
+        "samples.tsv, line 2: dilution empty, so nothing is counted per µL",
+        "samples.tsv, line 7: dilution empty, so nothing is counted per µL",
+    )
+    Path("cbc.tsv").write_text(
+        "specimen\tlymphocytes_10e9_per_l\tcollected\nS001.W00\t1.2\t2024-01-08\n", encoding="utf-8"
+    )
+    sheets = {**CONFIG["sheets"], "cbc": "cbc.tsv"}
+    assert load(counts={"method": "dual_platform"}, sheets=sheets).warnings == (
+        "samples.tsv, line 7: specimen S001.UNSCHEDULED has no blood count, so nothing is counted per µL",
+    )
+
+
+def test_two_platforms_without_blood_counts_are_an_error(study: Path) -> None:
+    assert "name their sheet under sheets.cbc" in refused(counts={"method": "dual_platform"})
+
+
 def test_single_stains_that_do_not_cover_the_panel_are_a_warning_by_batch(study: Path) -> None:
     edit(
         "samples",

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from cytotrial.demo import write_demo
+from tests.workflow.faults import Contents, cytotrial, results_in, resumed
+from tests.workflow.few import install_few
 from tests.workflow.study import Study, install_workflow
 
 
@@ -32,3 +35,25 @@ def study(tiny_demo: Path, repository: Path, tmp_path_factory: pytest.TempPathFa
         else:
             target.write_bytes(source.read_bytes())
     return Study(folder)
+
+
+@pytest.fixture(scope="session")
+def few(tiny_demo: Path, repository: Path, tmp_path_factory: pytest.TempPathFactory) -> Study:
+    """A study of few tubes, run once without a disturbance."""
+    study = install_few(tiny_demo, repository, tmp_path_factory.mktemp("few"))
+    study.run()
+    return study
+
+
+@pytest.fixture(scope="session")
+def undisturbed(few: Study) -> Contents:
+    """The results of that run."""
+    return results_in(few)
+
+
+@pytest.fixture
+def ended(few: Study, undisturbed: Contents) -> Iterator[Study]:
+    """The study after its undisturbed run; what a test does to it is mended after it."""
+    yield few
+    if results_in(few) != undisturbed or cytotrial(few, "verify").returncode != 0:
+        assert resumed(few) == undisturbed

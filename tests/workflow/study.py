@@ -56,9 +56,10 @@ class Study:
 
 
 def jobs_in(output: str) -> list[str]:
-    """The commands that a run printed: `gate treg subject.S001`, `report`."""
+    """The commands that a run printed: `gate treg subject.S001`, `report`; not the manifest that ends it."""
     lines = re.findall(r"Shell command: cytotrial (\S+)(.*?) 2> ", output, flags=re.MULTILINE)
-    return sorted(" ".join([name, *re.findall(r"--\S+ (\S+)", rest)]) for name, rest in lines)
+    jobs = [" ".join([name, *re.findall(r"--\S+ (\S+)", rest)]) for name, rest in lines]
+    return sorted(job for job in jobs if job != "manifest")
 
 
 def install_workflow(repository: Path, folder: Path) -> None:

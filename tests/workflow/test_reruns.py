@@ -9,7 +9,9 @@ import pytest
 
 from tests.workflow.study import Study, jobs_in
 
-AFTER_GATING = ["collect", "count", "dataset", "report", "score"]
+IN_CDISC_FORM = ["adam", "check-dataset", "database", "define", "sdtm"]
+AFTER_COUNTING = sorted(["count", "dataset", *IN_CDISC_FORM, "report"])
+AFTER_GATING = sorted(["collect", "score", *AFTER_COUNTING])
 LEAN_ON_THE_BATCH = ("count", "th17", "treg")
 """Panels whose gates are drawn towards where the other tubes of the batch have them."""
 
@@ -43,6 +45,11 @@ def test_changing_a_report_setting_reruns_only_the_report(settled: Study):
     assert settled.run() == ["report"]
 
 
+def test_describing_the_tests_otherwise_reruns_the_datasets_and_no_count(settled: Study):
+    settled.edit("config/config.yaml", "laboratory: SIMULATED", "laboratory: ANOTHER SIMULATED")
+    assert settled.run() == IN_CDISC_FORM
+
+
 def test_reordering_the_configuration_reruns_nothing(settled: Study):
     path = settled.path("config", "config.yaml")
     lines = lines_of(path)
@@ -56,7 +63,7 @@ def test_reordering_the_configuration_reruns_nothing(settled: Study):
 
 def test_a_limit_of_quantitation_reruns_the_counts_and_no_gate(settled: Study):
     settled.edit("config/config.yaml", "lloq_events: 50", "lloq_events: 51")
-    assert settled.run() == ["count", "dataset", "report"]
+    assert settled.run() == AFTER_COUNTING
 
 
 def test_adding_a_subject_runs_only_that_subjects_tubes_and_the_joins(settled: Study):
@@ -81,7 +88,7 @@ def test_adding_a_subject_runs_only_that_subjects_tubes_and_the_joins(settled: S
     jobs = settled.run()
     own = [
         f"check-unit subject.{newcomer}",
-        *[f"gate {panel} subject.{newcomer}" for panel in LEAN_ON_THE_BATCH],
+        *[f"gate {panel} subject.{newcomer}" for panel in ("count", *LEAN_ON_THE_BATCH)],
         *[f"place {panel} subject.{newcomer}" for panel in LEAN_ON_THE_BATCH],
     ]
     moved = {

@@ -12,6 +12,7 @@ from cytotrial.settings import canonical
 from cytotrial.steps.code import code_of
 from cytotrial.steps.environment import prepare_environment
 from cytotrial.steps.plan import make_plan
+from cytotrial.steps.runs import announce_run, begin_run, end_run, examine_results
 
 if config and not workflow.overwrite_configfiles:
     raise WorkflowError(
@@ -21,13 +22,43 @@ if config and not workflow.overwrite_configfiles:
 
 config_files = workflow.overwrite_configfiles or ["config/config.yaml"]
 
+# On a cluster a job reads this file again; the run is the process that the user started.
+MAIN = workflow.is_main_process
+
 try:
     PLAN = make_plan(Path(config_files[-1]))
+    LAYOUT = PLAN.layout
+    prepare_environment(PLAN, main=MAIN)
+    if MAIN:
+        examine_results(LAYOUT)
+        announce_run(LAYOUT)
 except CytotrialError as error:
     raise WorkflowError(str(error)) from None
 
-LAYOUT = PLAN.layout
-prepare_environment(PLAN)
+
+def all_jobs():
+    """(rule, outputs) of every job, whether or not there is something to do for it."""
+    return [
+        (job.rule.name, [str(file) for file in job.output]) for job in workflow.dag.jobs
+    ]
+
+
+onstart:
+    if MAIN:
+        try:
+            begin_run(LAYOUT, all_jobs(), executor=workflow.executor_plugin.name)
+        except CytotrialError as error:
+            raise WorkflowError(str(error)) from None
+
+
+onsuccess:
+    if MAIN:
+        end_run(LAYOUT, "complete")
+
+
+onerror:
+    if MAIN:
+        end_run(LAYOUT, "failed")
 
 
 # All of the package must be installed where the jobs run; the image is used with --sdm only.
@@ -47,12 +78,15 @@ def checked(tubes):
 
 def raw(tubes):
     """The FCS files of some tubes: a change is seen by their content (params), not by their time."""
-    return [ancient(path) for path in PLAN.files_of(tubes)]
+    paths = PLAN.files_of(tubes)
+    if PLAN.trial.storage:
+        return [ancient(storage(PLAN.url_of(path))) for path in paths]
+    return [ancient(path) for path in paths]
 
 
 def matrix_file(w):
-    """The file a panel's matrix is read from, if it comes from a file."""
-    mode = PLAN.compensation(w.panel)
+    """The file a matrix is read from, if it comes from a file."""
+    mode = PLAN.compensation(w.panel, w.batch)
     return [] if mode in {"controls", "embedded"} else [mode]
 
 
@@ -69,10 +103,13 @@ def gated(w):
 
 def matrices(w):
     """The matrices of the unit's batches; an embedded matrix comes with the tube itself."""
-    if PLAN.compensation(w.panel) in {"embedded", "none"}:
-        return []
     batches = sorted({tube.batch for tube in gated(w)})
-    return [LAYOUT.matrix(w.panel, batch) for batch in batches]
+    return [
+        LAYOUT.matrix(w.panel, batch)
+        for batch in batches
+        if PLAN.compensation(w.panel, batch) not in {"embedded", "none"}
+        or PLAN.falls_back(w.panel, batch)
+    ]
 
 
 def first_pass(w):

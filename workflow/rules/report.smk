@@ -6,13 +6,20 @@ rule report:
         LAYOUT.inventory,
         LAYOUT.gates,
         LAYOUT.populations,
+        LAYOUT.candidates,
         LAYOUT.counts,
         LAYOUT.visit_wide,
+        LAYOUT.checks,
         LAYOUT.qc_donor,
+        LAYOUT.quality,
+        [LAYOUT.unit_quality(*job) for job in PLAN.gating_jobs],
         [LAYOUT.unit_pictures(*job) for job in PLAN.gating_jobs],
         [LAYOUT.matrix_quality(panel, batch) for panel, batch in PLAN.matrices],
+        [LAYOUT.matrix_pictures(panel, batch) for panel, batch in PLAN.matrices],
+        [LAYOUT.matrices_compared(panel) for panel in PLAN.judged_panels()],
     output:
         LAYOUT.report,
+        PLAN.summaries,
     log:
         LAYOUT.log("report"),
     params:
@@ -28,6 +35,7 @@ rule review:
         LAYOUT.inventory,
         LAYOUT.gates,
         LAYOUT.populations,
+        LAYOUT.joined_populations,
         LAYOUT.review_scores,
         [LAYOUT.strategy(panel) for panel in sorted(PLAN.trial.settings.panels)],
         [LAYOUT.unit_pictures(*job) for job in PLAN.gating_jobs],

@@ -20,7 +20,7 @@ from cytotrial.demo.sheets import write_sheets
 from cytotrial.demo.truth import TubeRows, event_rows, tube_row, write_truth
 from cytotrial.demo.tubes import TRUNCATED_SHARE, TubePlan, acquire_tube, batch_of_panel, plan_tubes
 from cytotrial.errors import CytotrialError
-from cytotrial.files.whole import write_bytes
+from cytotrial.files.atomic import replace_file
 
 FOLDERS = ("fcs", "sheets", "truth", "expert")
 FEWEST_EVENTS = 500
@@ -126,9 +126,9 @@ def write_tube(plan: TubePlan, *, folder: Path, seed: int, lab: Lab = LAB, label
     content = fcs_bytes(truth.acquired.values, panel, embedded=embedded, begun=plan.acquired)
     if plan.truncated:
         content = content[: int(len(content) * TRUNCATED_SHARE)]
-    write_bytes(folder / "fcs" / plan.fcs, content)
+    replace_file(folder / "fcs" / plan.fcs, content)
     if labels:
         stream = io.BytesIO()
         np.save(stream, truth.acquired.kinds)
-        write_bytes(folder / "truth" / "labels" / f"{plan.sample_id}.npy", stream.getvalue())
+        replace_file(folder / "truth" / "labels" / f"{plan.sample_id}.npy", stream.getvalue())
     return TubeRows(tuple(event_rows(plan, truth)), tube_row(plan, truth))

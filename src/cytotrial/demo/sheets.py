@@ -10,8 +10,8 @@ from typing import Any
 from cytotrial.demo.chance import generator
 from cytotrial.demo.cohort import QC_DONOR, VISITS, DemoSubject, Draw, true_values
 from cytotrial.demo.tubes import BEADS_PER_TUBE, BLOOD_UL, TubePlan
+from cytotrial.files.atomic import replace_file
 from cytotrial.files.tables import cell
-from cytotrial.files.whole import write_text
 
 Row = Mapping[str, Any]
 DATE_TIME = "%Y-%m-%dT%H:%M"
@@ -37,7 +37,7 @@ def write_sheets(
 
 def _write_tsv(path: Path, rows: Sequence[Row]) -> None:
     lines = [list(rows[0]), *([cell(value) for value in row.values()] for row in rows)]
-    write_text(path, "".join("\t".join(line) + "\n" for line in lines))
+    replace_file(path, "".join("\t".join(line) + "\n" for line in lines).encode())
 
 
 def _sample_row(plan: TubePlan) -> Row:

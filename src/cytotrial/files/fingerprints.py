@@ -12,9 +12,11 @@ import os
 import stat
 from collections.abc import Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 
-from cytotrial.files.whole import write_text
+from cytotrial.errors import CytotrialError
+from cytotrial.files.atomic import replace_file
 
 _BLOCK = 1 << 20
 
@@ -28,7 +30,7 @@ def sha256_of(path: Path) -> str:
     return digest.hexdigest()
 
 
-def fingerprints(paths: Iterable[Path], *, cache: Path) -> Mapping[str, str]:
+def fingerprints(paths: Iterable[Path], *, cache: Path, fresh: bool = False) -> Mapping[str, str]:
     """SHA-256 of every regular file among `paths`, by the path as text; others are left out.
 
     Parameters
@@ -36,17 +38,25 @@ def fingerprints(paths: Iterable[Path], *, cache: Path) -> Mapping[str, str]:
     paths : iterable of Path
     cache : Path
         JSON file of earlier answers, read and written here; it may be deleted at any time.
+    fresh : bool
+        Read every file anew, and believe no earlier answer.
     """
-    known = _read(cache)
+    known = {} if fresh else _read(cache)
     stamps = {str(path): _stamp(path) for path in paths}
     stale = [name for name, stamp in stamps.items() if stamp and known.get(name, ["", ""])[0] != stamp]
     with ThreadPoolExecutor(max_workers=min(8, os.cpu_count() or 1)) as pool:
         digests = dict(zip(stale, pool.map(_sha256_if_readable, stale), strict=True))
     answers = {name: digests[name] if name in digests else known.get(name, ["", ""])[1] for name in stamps}
-    fresh = {name: [stamp, answers[name]] for name, stamp in stamps.items() if stamp and answers[name]}
-    if fresh != known:
-        write_text(cache, json.dumps(fresh, sort_keys=True, indent=0))
-    return {name: entry[1] for name, entry in fresh.items()}
+    now = {name: [stamp, answers[name]] for name, stamp in stamps.items() if stamp and answers[name]}
+    if now != known:
+        _remember(cache, now)
+    return {name: entry[1] for name, entry in now.items()}
+
+
+def _remember(cache: Path, answers: Mapping[str, list[str]]) -> None:
+    """Keep the answers; where that cannot be written, the files are read again next time."""
+    with suppress(CytotrialError):
+        replace_file(cache, json.dumps(answers, sort_keys=True, indent=0).encode(), durable=False)
 
 
 def _sha256_if_readable(name: str) -> str:

@@ -44,6 +44,8 @@ SCALES = {
 }
 """Kind of transform → its GatingML element and the parameters that this has."""
 
+_FLOWJO_NAMES = {"biex": "FlowJo's biex", "flowjo_log": "FlowJo's logarithm"}
+
 Matrices = Mapping[str, SpilloverMatrix]
 Notes = Mapping[str, Mapping[str, object]]
 
@@ -100,12 +102,15 @@ def _needed_operands(gate: BooleanGate, parent: str) -> tuple[tuple[str, bool], 
 
 def _gate_problems(gate: RectangleGate | PolygonGate | EllipsoidGate, matrices: Matrices) -> Iterator[str]:
     kind = type(gate).__name__.removesuffix("Gate").lower()
+    foreign: dict[str, list[str]] = {}
     for axis in gate.dimensions:
         if axis.transform.kind not in SCALES:
-            name = "FlowJo's biex" if axis.transform.kind == "biex" else axis.transform.kind
-            yield f"a {kind} on {axis.channel} with the scale {name}, which GatingML does not have"
+            foreign.setdefault(axis.transform.kind, []).append(axis.channel)
         if axis.denominator and _compensated_by(axis, matrices):
             yield f"a ratio of compensated channels ({axis.channel}): FlowKit takes uncompensated ones"
+    for scale, channels in foreign.items():
+        name = _FLOWJO_NAMES.get(scale, scale)
+        yield f"a {kind} on the scale {name} ({', '.join(channels)}), which GatingML does not have"
     yield from _mixture_problems(gate.dimensions, matrices)
 
 

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from cytotrial.errors import FcsError
+from cytotrial.files.atomic import moved_into_place
 from cytotrial.files.fcs import FcsHeader, escape, inspect_fcs
 from cytotrial.files.fcs.findings import Notes
 from cytotrial.files.fcs.header import HEADER_BYTES, parse_header
@@ -120,15 +121,10 @@ def copy_without_identity(src: Path, dst: Path, *, root: Path | None = None) -> 
         raise FcsError(f"{dst} is there already.", hint="Name another folder; nothing is ever overwritten.")
     with open_regular(src, Notes(), root=root) as file:
         texts, patches, segments = _plan(file, header)
-    temporary = dst.with_name(f".{dst.name}.{os.getpid()}.tmp")
-    dst.parent.mkdir(parents=True, exist_ok=True)
-    try:
+    with moved_into_place(dst) as temporary:
         shutil.copyfile(src, temporary)
         _patch(temporary, patches)
         _verify(src, temporary, header)
-        temporary.rename(dst)
-    finally:
-        temporary.unlink(missing_ok=True)
     values = {key: value for text in texts for key, value in text.values.items()}
     blanked = sorted(key for key, value in values.items() if value.strip() and not KEPT.fullmatch(key))
     known = [escape(key) for key in blanked if _is_known(key)]

@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 
 from cytotrial.errors import TemplateError, all_problems
-from cytotrial.files.whole import write_text
+from cytotrial.files.whole import read_text, write_text
 from cytotrial.terms import (
     BooleanGate,
     Dimension,
@@ -58,7 +58,7 @@ def read_strategies(path: Path) -> dict[str, GatingStrategy]:
         If the file is missing, is not such a file, or was changed so that a gate makes no sense.
     """
     try:
-        plain = json.loads(path.read_text(encoding="utf-8"))
+        plain = json.loads(read_text(path))
     except (OSError, ValueError) as error:
         raise TemplateError(f"{path}: cannot be read ({type(error).__name__}).", hint=_REMEDY) from None
     if not isinstance(plain, dict) or plain.get("form") != FORM:

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from cytotrial.errors import CytotrialError
-from cytotrial.files.whole import write_bytes, write_text
+from cytotrial.files.whole import read_text, write_bytes, write_text
 
 _FORMULA = ("=", "+", "-", "@", "\t", "\r", "＝", "＋", "－", "＠")
 
@@ -87,11 +87,12 @@ def read_table(path: Path) -> list[dict[str, str]]:
 
     Raises
     ------
+    SealError
+        If the table is not as it was made.
     CytotrialError
         If a line has more or fewer cells than the header: the file was cut or edited.
     """
-    with path.open(encoding="utf-8", newline="") as stream:
-        lines = list(csv.reader(stream))
+    lines = list(csv.reader(io.StringIO(read_text(path), newline="")))
     if not lines:
         raise CytotrialError(f"{path} is empty.", hint="Delete it and run snakemake again.")
     header = lines[0]
@@ -102,6 +103,18 @@ def read_table(path: Path) -> list[dict[str, str]]:
                 hint="The file was cut or edited: delete it and run snakemake again.",
             )
     return [dict(zip(header, line, strict=True)) for line in lines[1:]]
+
+
+def lines_by_id(path: Path) -> dict[str, bytes]:
+    """First cell → its lines of a table as they stand in the file; the ids need no quotes.
+
+    These are the bytes that `grep '^T001,' table.csv` prints.
+    """
+    lines: dict[str, bytes] = {}
+    for line in path.read_bytes().splitlines(keepends=True)[1:]:
+        name = line.partition(b",")[0].decode()
+        lines[name] = lines.get(name, b"") + line
+    return lines
 
 
 def concatenate(path: Path, parts: Iterable[Path], *, columns: Sequence[str], sort_by: Sequence[str]) -> None:

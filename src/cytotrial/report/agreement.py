@@ -66,9 +66,9 @@ def _summary(populations: Sequence[Row]) -> Table:
     return Table(
         id="summary",
         caption="Agreement by population",
-        columns=(*_SUMMARY, *(("Verdict",) if judged else ())),
+        columns=(_SUMMARY[0], *(("Verdict",) if judged else ()), *_SUMMARY[1:]),
         groups=groups,
-        texts=3,
+        texts=4 if judged else 3,
         notes=(
             "Bias: mean of ours − manual, in percentage points. Limits: 95 % of differences are expected "
             "between them. Ratio: ours / manual, geometric mean. CCC: Lin's concordance. F1: same events.",
@@ -79,8 +79,9 @@ def _summary(populations: Sequence[Row]) -> Table:
 def _summary_row(row: Row, *, judged: bool) -> tuple[str, ...]:
     digits = max(decimals_for([_number(row["median"]), _number(row["manual_median"])]), 1)
     names = row["manual_population"]
-    cells = (
+    return (
         row["population"],
+        *((row["verdict"],) if judged else ()),
         names if isinstance(names, str) else ", ".join(names),
         row["of"],
         str(row["n_tubes"]),
@@ -93,7 +94,6 @@ def _summary_row(row: Row, *, judged: bool) -> tuple[str, ...]:
         number(_number(row["f1_median"]), 3),
         _lowest(row),
     )
-    return (*cells, *((row["verdict"],) if judged else ()))
 
 
 def _lowest(row: Row) -> str:

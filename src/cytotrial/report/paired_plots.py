@@ -98,6 +98,7 @@ def _differences(axes: Any, pairs: Pairs) -> None:
     axes.axhline(0, color=GREY, linewidth=0.9, zorder=1)
     _limits(axes, pairs, ("bias", "lower_limit", "upper_limit"))
     _points(axes, middle, apart)
+    axes.margins(y=0.14)
     _name_the_farthest(axes, pairs.names, (middle, apart), [value - pairs.figure("bias") for value in apart])
 
 
@@ -170,12 +171,14 @@ def _name_the_farthest(
     at: tuple[Sequence[float], Sequence[float]],
     distances: Sequence[float],
 ) -> None:
-    """The names of the few points that are farthest from the bias."""
+    """The names of the few points that are farthest from the bias, as far as they can be read."""
     x, y = at
     away = [(-abs(distance), names[place], place) for place, distance in enumerate(distances) if distance]
+    written: list[int] = []
     for distance, name, place in sorted(away)[:NAMED] if len(names) > 1 else ():
-        if not math.isfinite(distance):
+        if not math.isfinite(distance) or any(_on_top(x, y, place, other) for other in written):
             continue
+        written.append(place)
         left = x[place] <= (min(x) + max(x)) / 2
         axes.annotate(
             name,
@@ -187,10 +190,15 @@ def _name_the_farthest(
         )
 
 
+def _on_top(x: Sequence[float], y: Sequence[float], one: int, other: int) -> bool:
+    """Whether the names of two points would be written over each other."""
+    wide, high = max(x) - min(x) or 1.0, max(y) - min(y) or 1.0
+    return abs(x[one] - x[other]) < 0.3 * wide and abs(y[one] - y[other]) < 0.06 * high
+
+
 def _overlaps(axes: Any, names: Sequence[str], overlap: Sequence[float]) -> None:
     known = sorted((value, name) for value, name in zip(overlap, names, strict=True) if math.isfinite(value))
     axes.set_title("F1 of each tube")
-    axes.set_ylabel("F1")
     axes.set_xlabel("tubes, lowest first")
     values = [value for value, _ in known]
     _points(axes, list(range(1, len(values) + 1)), values)

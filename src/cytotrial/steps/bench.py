@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
@@ -12,12 +12,13 @@ from cytotrial.files.fcs import inspect_fcs, read_events
 from cytotrial.files.spillover import read_spillover
 from cytotrial.files.strategy import read_strategies
 from cytotrial.files.tables import read_table
+from cytotrial.files.whole import read_text
 from cytotrial.science.gates import TubeEvents
 from cytotrial.science.gating import StainedTube
 from cytotrial.steps.plan import Plan
-from cytotrial.steps.steadiness import Steadiness, judge
+from cytotrial.steps.steadiness import Steadiness, TooUnsteadyError, judge
 from cytotrial.steps.strategies import strategy_of
-from cytotrial.steps.tubes import channels_of_markers, value_flags
+from cytotrial.steps.tubes import FALLBACK_MATRIX, channels_of_markers, value_flags
 from cytotrial.terms import TUBE_MATRIX, GatingStrategy, Role, SpilloverMatrix, Tube
 
 Checked = Mapping[str, Mapping[str, str]]
@@ -69,8 +70,10 @@ class Bench:
 
         Raises
         ------
+        TooUnsteadyError
+            If more of it was taken unsteadily than is configured.
         CytotrialError
-            With the reason if it cannot be gated.
+            With the reason if it cannot be gated otherwise.
         """
         path = self.plan.path_of(tube)
         report = inspect_fcs(path, root=Path(self.plan.trial.settings.fcs_dir))
@@ -84,6 +87,8 @@ class Bench:
         steadiness = self.known.get(tube.sample_id) or judge(
             tube.sample_id, decoded.events, report.header, self.plan.trial.settings.quality
         )
+        if steadiness.refused:
+            raise TooUnsteadyError(steadiness)
         flags += [f"NON_FINITE_EVENTS:{decoded.n_nonfinite}"] if decoded.n_nonfinite else []
         strategy = strategy or strategy_of(self.strategies, fcs=tube.fcs)
         events = TubeEvents(
@@ -94,17 +99,18 @@ class Bench:
         return LoadedTube(tube, stained, strategy, steadiness, (*flags, *steadiness.flags))
 
     def _matrix(self, tube: Tube, embedded: SpilloverMatrix | None) -> SpilloverMatrix | None:
-        mode = self.settings.compensation
-        if mode == "none":
-            return None
-        if mode == "embedded":
-            return embedded
+        """The tube's matrix; None leaves it uncompensated. Of a batch that falls back, flagged."""
+        mode = self.plan.compensation(self.panel, tube.batch)
+        falls_back = mode == "embedded" and embedded is None and self.plan.falls_back(self.panel, tube.batch)
+        if mode in {"none", "embedded"} and not falls_back:
+            return embedded if mode == "embedded" else None
         if tube.batch not in self._matrices:
             self._matrices[tube.batch] = _made_matrix(self.plan, self.panel, tube.batch)
-        return self._matrices[tube.batch]
+        made = self._matrices[tube.batch]
+        return replace(made, flags=made.flags or (f"{FALLBACK_MATRIX}:{tube.batch}",)) if falls_back else made
 
     def _not_in_matrix(self, channels: Mapping[str, str], matrix: SpilloverMatrix | None) -> list[str]:
-        """Flags for dyes that the tube's own matrix leaves out; a panel's matrix must have them all.
+        """The matrix's flags, and dyes that the tube's own leaves out; a panel's matrix must have them all.
 
         Raises
         ------
@@ -114,15 +120,16 @@ class Bench:
         """
         if matrix is None:
             return []
+        flags = list(matrix.flags)
         dyed = [marker for marker in channels if marker not in self.settings.without_fluorochrome]
         lacking = [marker for marker in dyed if channels[marker] not in matrix.detectors]
-        if lacking and self.settings.compensation != "embedded":
+        if lacking and matrix.origin != "embedded":
             named = ", ".join(f"{marker} ({channels[marker]})" for marker in lacking)
             raise CytotrialError(
                 f"NOT_IN_MATRIX: the spillover matrix has no row for {named}.",
                 hint="Add it to the matrix, or list a marker without dye under without_fluorochrome.",
             )
-        return [f"NOT_IN_MATRIX:{marker}" for marker in lacking]
+        return [*flags, *(f"NOT_IN_MATRIX:{marker}" for marker in lacking)]
 
 
 def _made_matrix(plan: Plan, panel: str, batch: str) -> SpilloverMatrix:
@@ -134,7 +141,7 @@ def _made_matrix(plan: Plan, panel: str, batch: str) -> SpilloverMatrix:
         If it could not be made: the reasons are in the file.
     """
     path = plan.layout.matrix(panel, batch)
-    if path.read_text(encoding="utf-8").startswith("refused\n"):
+    if read_text(path).startswith("refused\n"):
         reasons = "; ".join(row["refused"] for row in read_table(path))
         raise CytotrialError(f"NO_SPILLOVER_MATRIX: {reasons}")
     return read_spillover(path)

@@ -14,6 +14,7 @@ PACKAGE = Path(cytotrial.__file__).parent
 STEPS = {
     "check": "steps/check.py",
     "compensate": "steps/compensate.py",
+    "judge_matrices": "steps/judge_matrices.py",
     "read_gating": "steps/strategies.py",
     "place": "steps/place.py",
     "pool": "steps/pool.py",
@@ -22,16 +23,34 @@ STEPS = {
     "score": "steps/score.py",
     "count": "steps/count.py",
     "dataset": "steps/dataset.py",
+    "sdtm": "steps/sdtm.py",
+    "adam": "steps/adam.py",
+    "define": "steps/define.py",
+    "check_dataset": "steps/check_dataset.py",
+    "database": "steps/database.py",
     "report": "steps/report.py",
     "review": "steps/review.py",
 }
 """Rule → the module of its step."""
 
-RESOURCES = {rule: PACKAGE.parents[1] / "resources" / rule for rule in ("report", "review")}
-"""Rule → folder of the page templates that it fills."""
+_SPECIFICATION = PACKAGE.parents[1] / "resources" / "cdisc"
 
-PLUMBING = {"steps/plan.py", "steps/layout.py", "steps/trial.py", "steps/code.py"}
-"""Says which jobs there are and hands them their data, which has digests of its own."""
+RESOURCES = {
+    "sdtm": _SPECIFICATION,
+    "adam": _SPECIFICATION,
+    "define": _SPECIFICATION,
+    "check_dataset": _SPECIFICATION,
+    "report": PACKAGE.parents[1] / "resources" / "report",
+    "review": PACKAGE.parents[1] / "resources" / "review",
+}
+"""Rule → folder of the page templates that it fills, or of the tables that it is driven by."""
+
+PLUMBING = {
+    *("steps/plan.py", "steps/layout.py", "steps/trial.py", "steps/code.py"),
+    *("files/atomic.py", "files/claim.py", "files/seals.py", "files/whole.py"),
+    "files/fingerprints.py",
+}
+"""Says which jobs there are, hands them their data (which has digests of its own), puts results in place."""
 
 
 def code_of(rule: str, *, package: Path = PACKAGE) -> str:

@@ -23,7 +23,7 @@ from cytotrial.science.comparison import (
     moved_most,
     summarise_moves,
 )
-from cytotrial.science.statistics import cell_counts_by_visit, mark_analysis_records
+from cytotrial.science.statistics import analysis_records, baseline_values, cell_counts_by_visit
 from cytotrial.steps.plan import populations_used
 from cytotrial.steps.report import frame_of, gate_picture
 from cytotrial.steps.results_folder import ResultsFolder
@@ -158,9 +158,10 @@ def _by_visit(folder: ResultsFolder, trial: Trial) -> list[dict[str, Any]]:
     if not folder.counts:
         return []
     visits = frame_of(trial.visits)
-    counts = mark_analysis_records(pd.DataFrame(folder.counts), visits)
+    candidates = pd.DataFrame(folder.candidates)
+    records = analysis_records(pd.DataFrame(folder.counts), candidates)
     table = cell_counts_by_visit(
-        counts, visits, n_planned=len(trial.subjects), lloq_events=trial.settings.counts.lloq_events
+        records, visits, n_planned=len(trial.subjects), baselines=baseline_values(candidates)
     )
     return [{str(name): value for name, value in row.items()} for row in table.to_dict("records")]
 

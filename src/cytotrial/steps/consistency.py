@@ -7,10 +7,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, get_args
 
+from cytotrial.files.bucket import is_bucket
 from cytotrial.files.sheets import UNSCHEDULED, BloodCount, ClinicalValue, Dose, SheetProblem, SheetResult
 from cytotrial.files.sheets.problems import shown, suggestion
 from cytotrial.science.endpoints import column_of, study_day
 from cytotrial.settings import Absolute, CrossTube, ParameterCode, Percent, Settings
+from cytotrial.steps.cdisc_tests import unknown_terms
 from cytotrial.terms import Role, Subject, Tube, Visit
 
 COMPENSATION_WORDS = ("controls", "embedded", "none")
@@ -67,9 +69,12 @@ def unknown_subjects(sheet: SheetResult[Any], subjects: SheetResult[Subject]) ->
 def unusable_settings(settings: Settings, read: SheetsRead) -> Iterator[str]:
     """What the configuration names and does not find, and folders that raw files and results would share."""
     yield from _missing_paths(settings)
+    yield from _not_pinned(settings, read)
     yield from _folders(settings)
     yield from _unknown_subjects(settings, read)
+    yield from _unknown_batches(settings, read)
     yield from _names_taken(read)
+    yield from unknown_terms(settings)
 
 
 def missing_references(settings: Settings) -> Iterator[str]:
@@ -84,7 +89,7 @@ def missing_references(settings: Settings) -> Iterator[str]:
 
 def _missing_paths(settings: Settings) -> Iterator[str]:
     """Files and folders that the configuration names and that are not there (sheets say so themselves)."""
-    if not Path(settings.fcs_dir).is_dir():
+    if not is_bucket(settings.fcs_dir) and not Path(settings.fcs_dir).is_dir():
         demo = settings.fcs_dir == EMBEDDED_DEMO
         remedy = "run `make demo`, which writes it" if demo else "create it, or correct the name"
         yield f"fcs_dir: '{settings.fcs_dir}' is not a folder; {remedy}"
@@ -97,6 +102,9 @@ def _missing_paths(settings: Settings) -> Iterator[str]:
                 f"panels.{name}.compensation: '{panel.compensation}' is neither controls, embedded or none "
                 f"nor a file that exists{near if 'did you mean' in near else ''}"
             )
+        for batch, path in panel.matrix_files.items():
+            if not Path(path).is_file():
+                yield f"panels.{name}.matrix_files.{batch}: '{path}' does not exist; correct the name"
     if settings.overrides is not None and not Path(settings.overrides).is_file():
         yield f"overrides: '{settings.overrides}' does not exist; copy the file there, or remove the key"
 
@@ -117,6 +125,17 @@ def _folders(settings: Settings) -> Iterator[str]:
         yield f"results: '{settings.results}' is or holds the current folder; name a folder of its own"
 
 
+def _not_pinned(settings: Settings, read: SheetsRead) -> Iterator[str]:
+    """Files in object storage are not read before a job needs them: the sheet must say what they hold."""
+    lacking = [row for row in read.samples.rows if row.status == "DONE" and not row.sha256]
+    if is_bucket(settings.fcs_dir) and lacking:
+        lines = ", ".join(str(row.line) for row in lacking[:10]) + (" ..." if len(lacking) > 10 else "")
+        yield (
+            f"fcs_dir: files in object storage need their sha256 in {settings.sheets.samples}; "
+            f"{len(lacking)} rows have none (lines {lines})"
+        )
+
+
 def _unknown_subjects(settings: Settings, read: SheetsRead) -> Iterator[str]:
     if read.subjects.problems:
         return
@@ -128,10 +147,22 @@ def _unknown_subjects(settings: Settings, read: SheetsRead) -> Iterator[str]:
                 yield f"{key}: '{subject}' is not in the subject sheet{suggestion(subject, names)}"
 
 
+def _unknown_batches(settings: Settings, read: SheetsRead) -> Iterator[str]:
+    """Batches with a matrix file of their own that the panel has no tube of."""
+    if read.samples.problems:
+        return
+    for name, panel in settings.panels.items():
+        known = {tube.batch: None for tube in read.samples.rows if tube.panel == name}
+        for batch in panel.matrix_files:
+            if batch not in known:
+                near = suggestion(batch, known)
+                yield f"panels.{name}.matrix_files: the panel has no tube of batch '{batch}'{near}"
+
+
 def doubts(settings: Settings, read: SheetsRead) -> Iterator[str]:
     """What may be meant so, but deserves a look; one sentence each."""
     yield from _draws_that_lack_tubes(settings, read.samples.rows)
-    yield from _count_tubes_that_lack_numbers(settings, read.samples)
+    yield from _count_tubes_that_lack_numbers(settings, read)
     yield from _batches_that_lack_controls(settings, read.samples.rows)
     yield from _draws_outside_their_window(read)
     yield from _subjects_without_first_dose(read, settings)
@@ -167,14 +198,20 @@ def _draws_that_lack_tubes(settings: Settings, tubes: Iterable[Tube]) -> Iterato
                 yield f"specimen {specimen}: no row for a {panel} {role} tube, needed by {', '.join(codes)}"
 
 
-def _count_tubes_that_lack_numbers(settings: Settings, samples: SheetResult[Tube]) -> Iterator[str]:
+def _count_tubes_that_lack_numbers(settings: Settings, read: SheetsRead) -> Iterator[str]:
+    """Count tubes without what the method needs of the sheets."""
+    samples, method = read.samples, settings.counts.method
+    columns = {"beads": ("beads_per_tube", "blood_ul"), "volumetric": ("dilution",)}.get(method, ())
+    counted = {row.specimen for row in read.cbc.rows} if method == "dual_platform" else None
     panels = {entry.panel for entry in settings.parameters.values() if isinstance(entry, Absolute)}
     for tube in samples.rows:
-        if tube.panel in panels and tube.role is Role.SAMPLE and tube.status == "DONE":
-            missing = [column for column in ("beads_per_tube", "blood_ul") if getattr(tube, column) is None]
-            if missing:
-                columns = " and ".join(missing)
-                yield f"{samples.file}, line {tube.line}: {columns} empty, so nothing is counted per µL"
+        if tube.panel not in panels or tube.role is not Role.SAMPLE or tube.status != "DONE":
+            continue
+        where = f"{samples.file}, line {tube.line}"
+        if missing := [column for column in columns if getattr(tube, column) is None]:
+            yield f"{where}: {' and '.join(missing)} empty, so nothing is counted per µL"
+        if counted is not None and tube.specimen not in counted:
+            yield f"{where}: specimen {tube.specimen} has no blood count, so nothing is counted per µL"
 
 
 def _batches_that_lack_controls(settings: Settings, tubes: Sequence[Tube]) -> Iterator[str]:
@@ -188,7 +225,7 @@ def _batches_that_lack_controls(settings: Settings, tubes: Sequence[Tube]) -> It
             samples.add((tube.panel, tube.batch))
     for panel, batch in sorted(samples):
         entry = settings.panels[panel]
-        if entry.compensation != "controls":
+        if entry.compensation != "controls" or batch in entry.matrix_files:
             continue
         missing = [
             marker

@@ -6,11 +6,11 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from cytotrial.errors import ConfigError, FcsError
+from cytotrial.files.atomic import replace_file
 from cytotrial.files.fingerprints import sha256_of
 from cytotrial.files.folders import find_fcs_files
 from cytotrial.files.identity import copy_without_identity, name_may_identify
 from cytotrial.files.tables import cell
-from cytotrial.files.whole import write_text
 
 COLUMNS = ("file", "sha256_before", "sha256_after", "keywords", "segments", "remaining", "name_may_identify")
 
@@ -92,7 +92,7 @@ def deidentify(src: Path, dst: Path) -> Deidentified:
         "\t".join(COLUMNS),
         *("\t".join(cell(getattr(copy, column)) for column in COLUMNS) for copy in copied),
     ]
-    write_text(record, "".join(f"{line}\n" for line in lines))
+    replace_file(record, "".join(f"{line}\n" for line in lines).encode())
     return Deidentified(tuple(copied), tuple(refused), record)
 
 

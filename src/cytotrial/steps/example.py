@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+from cytotrial.files.atomic import replace_file
 from cytotrial.files.overrides import write_overrides
-from cytotrial.files.whole import write_text
 
 EMBEDDED = Path("config/config.yaml")
 """The configuration that every user copies; a demo's is made from it."""
@@ -25,7 +25,7 @@ def write_configuration(folder: Path) -> Path | None:
     if f"fcs_dir: {folder.as_posix()}/fcs\n" in embedded:
         return EMBEDDED
     config = folder / "config.yaml"
-    write_text(config, configuration_for(embedded, folder))
+    replace_file(config, configuration_for(embedded, folder).encode())
     write_overrides(folder / "overrides.tsv", ())
     return config
 

@@ -13,9 +13,10 @@ from cytotrial.files.gatingml_writer import write_gatingml
 from cytotrial.files.in_flowkit import applied_by_flowkit
 from cytotrial.files.tables import Row, write_table
 from cytotrial.science.exchange import portable
+from cytotrial.science.gates import apply_strategy
 from cytotrial.steps.gated import GatedAgain, GatedRun, listed
 from cytotrial.steps.plan import Plan
-from cytotrial.terms import ROOT, Tube
+from cytotrial.terms import ROOT, BoolArray, Tube
 
 MASK_NOTE = (
     "Counts are of the events that acquisition quality kept; a program that does not know the mask "
@@ -31,6 +32,7 @@ class Exported:
     folder: Path
     written: tuple[str, ...]
     refused: Mapping[str, str]
+    n_without_gates: int = 0
     check: tuple[Row, ...] | None = None
 
     @property
@@ -41,10 +43,12 @@ class Exported:
     def in_words(self) -> str:
         lines = [f"{len(self.written)} tubes written to {self.folder}"]
         lines += [f"{sample_id} was not written: {reason}" for sample_id, reason in self.refused.items()]
+        if self.n_without_gates:
+            lines.append(f"{self.n_without_gates} tubes have no gates: see check/inventory.csv")
         return "\n".join([*lines, *self._check_in_words()])
 
     def _check_in_words(self) -> Iterator[str]:
-        if self.check is None:
+        if not self.check:
             return
         differing = [row for row in self.check if row["events_that_differ"]]
         names = [f"{row['sample_id']} {row['population']}" for row in differing]
@@ -81,13 +85,14 @@ def export_gates(
         try:
             checks += _export(run, tube, check=check)
         except CytotrialError as error:
-            refused[tube.sample_id] = str(error)
+            refused[tube.sample_id] = error.message
     if check:
         write_table(plan.layout.gatingml_check, CHECK, checks)
     return Exported(
         plan.layout.gatingml("").parent,
         tuple(tube.sample_id for tube in tubes if tube.sample_id not in refused),
         refused,
+        len(run.tubes) - len(run.gates) if not samples and panel is None else 0,
         tuple(checks) if check else None,
     )
 
@@ -95,7 +100,7 @@ def export_gates(
 def _export(run: GatedRun, tube: Tube, *, check: bool) -> list[Row]:
     """Write one tube's gates; FlowKit's answers for each population if they are asked for."""
     if tube.sample_id not in run.gates:
-        raise CytotrialError(run.why_not(tube.sample_id))
+        raise CytotrialError(f"it was not gated: {run.why_not(tube.sample_id)}")
     path = run.plan.layout.gatingml(tube.sample_id)
     path.unlink(missing_ok=True)
     gated = run.again(tube)
@@ -112,16 +117,21 @@ def _notes(run: GatedRun, gated: GatedAgain) -> dict[str, dict[str, object]]:
         "panel": gated.tube.panel,
         "gating_version": rows[ROOT]["gating_version"],
         "events_in_file": gated.keep.size,
-        "events_kept": int(np.count_nonzero(gated.keep)),
+        "events_kept": _count(gated.keep),
         "fcs_sha256": run.plan.sha256_of(gated.tube),
         "remark": MASK_NOTE,
     }
+    unmasked = apply_strategy(gated.gates, gated.events)
     about_populations = {
-        name: {"name": name, "events": int(np.count_nonzero(mask))}
+        name: {"name": name, "events": _count(mask), "events_in_file": _count(unmasked[name])}
         for name, mask in gated.masks.items()
         if name != ROOT
     }
     return {ROOT: about_tube, **about_populations}
+
+
+def _count(mask: BoolArray) -> int:
+    return int(np.count_nonzero(mask))
 
 
 def _differences(gated: GatedAgain, gates: Path, fcs: Path) -> list[Row]:
@@ -130,9 +140,9 @@ def _differences(gated: GatedAgain, gates: Path, fcs: Path) -> list[Row]:
         {
             "sample_id": gated.tube.sample_id,
             "population": entry.population,
-            "events": int(np.count_nonzero(ours := gated.masks[entry.population])),
-            "flowkit_events": int(np.count_nonzero(kept := theirs[entry.population] & gated.keep)),
-            "events_that_differ": int(np.count_nonzero(ours != kept)),
+            "events": _count(ours := gated.masks[entry.population]),
+            "flowkit_events": _count(kept := theirs[entry.population] & gated.keep),
+            "events_that_differ": _count(ours != kept),
         }
         for entry in gated.gates
     ]

@@ -17,7 +17,7 @@ from cytotrial.science.populations import cut_as_the_sample
 from cytotrial.steps.bench import Bench, Checked, LoadedTube, checked_rows, usable
 from cytotrial.steps.controls import ControlBench
 from cytotrial.steps.gates_table import gate_row
-from cytotrial.steps.layout import GATES, POPULATIONS, QUALITY
+from cytotrial.steps.layout import GATES, POPULATIONS, UNIT_QUALITY
 from cytotrial.steps.overriding import by_hand
 from cytotrial.steps.pairing import key_of
 from cytotrial.steps.pictures import pictures_of, write_pictures
@@ -25,7 +25,7 @@ from cytotrial.steps.place import read_placed
 from cytotrial.steps.plan import CONTROLS, Plan
 from cytotrial.steps.pool import read_pool
 from cytotrial.steps.population_rows import population_row, population_rows, with_background
-from cytotrial.steps.steadiness import Steadiness, read_steadiness
+from cytotrial.steps.steadiness import Steadiness, TooUnsteadyError, read_steadiness
 from cytotrial.steps.strategies import strategy_of
 from cytotrial.steps.tails import write_tails
 from cytotrial.steps.tubes import kinds_of
@@ -99,7 +99,7 @@ def _first_pass(plan: Plan, panel: str, unit: str) -> _FirstPass:
 def _write(plan: Plan, panel: str, unit: str, tubes: Sequence[Tube], done: Sequence[_Outcome]) -> None:
     layout = plan.layout
     tables = {
-        layout.unit_quality(panel, unit): (QUALITY, "quality"),
+        layout.unit_quality(panel, unit): (UNIT_QUALITY, "quality"),
         layout.unit_gates(panel, unit): (GATES, "gates"),
         layout.unit_populations(panel, unit): (POPULATIONS, "populations"),
     }
@@ -161,6 +161,9 @@ def _gate_one(
         loaded = replace(
             loaded, flags=(*loaded.flags, *(f"SOFTWARE_WARNING:{kind}" for kind in kinds_of(caught)))
         )
+    except TooUnsteadyError as error:
+        empty = _without_events(work.bench, tube, Status.FAIL, str(error))
+        return replace(empty, quality=[error.steadiness.row]), None
     except CytotrialError as error:
         return _without_events(work.bench, tube, Status.FAIL, str(error)), None
     except Exception as error:  # one tube never stops the others; the log has the whole story

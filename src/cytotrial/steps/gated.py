@@ -78,7 +78,8 @@ class GatedRun:
         """sample_id → population → its row of populations.csv."""
         rows: dict[str, dict[str, dict[str, str]]] = {}
         for row in read_table(self.plan.layout.populations):
-            rows.setdefault(row["sample_id"], {})[as_written(row["population"])] = row
+            own = {**row, "parent": as_written(row["parent"])}
+            rows.setdefault(row["sample_id"], {})[as_written(row["population"])] = own
         return rows
 
     @cached_property

@@ -116,8 +116,8 @@ def _school(plan: Plan, panel: str, strategy: GatingStrategy, tubes: Sequence[Tu
     units = plan.units_of([*needed.values(), *stained])
     for unit in units:
         check_unit(plan, unit)
-    if plan.compensation(panel) != "none":
-        for batch in batches:
+    for batch in batches:
+        if plan.compensation(panel, batch) != "none":
             compensate_batch(plan, panel=panel, batch=batch)
     bench, checked = Bench(plan, panel), checked_rows(plan, units)
     controls = ControlBench(bench, list(needed.values()), checked, plan.outlines[panel].controls, strategy)

@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from cytotrial.files.packing import deflated, inflated, pack_counts, unpack_counts
 from cytotrial.files.strategy import gate_from_plain, gate_to_plain
-from cytotrial.files.whole import write_text
+from cytotrial.files.whole import read_text, write_text
 from cytotrial.science.gating import GatedTube
 from cytotrial.science.transforms import BIEX_RANGE, forward
 from cytotrial.steps.control_curves import STEPS, curves_of
@@ -257,7 +257,7 @@ def write_pictures(path: Path, pictures: Sequence[Mapping[str, Any]]) -> None:
 
 def read_packed(paths: Iterable[Path]) -> list[dict[str, Any]]:
     """Pictures and event samples of several units, as they were written."""
-    return [entry for path in paths for entry in json.loads(path.read_text(encoding="utf-8"))]
+    return [entry for path in paths for entry in json.loads(read_text(path))]
 
 
 def read_pictures(paths: Iterable[Path]) -> list[dict[str, Any]]:

@@ -8,18 +8,24 @@ controls of a batch that belong to nobody.
 from __future__ import annotations
 
 import hashlib
+import math
+import os
+import time
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
+from datetime import date
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from cytotrial.errors import ConfigError, all_problems
+from cytotrial.files.bucket import list_objects, remember_objects, remembered_objects
+from cytotrial.files.claim import RUN
 from cytotrial.files.fingerprints import fingerprints, sha256_of
 from cytotrial.files.lock import REMEDY, Lock, read_lock
 from cytotrial.files.overrides import Override, read_overrides, unblinded
 from cytotrial.files.sheets.samples import one_stain_for_several
-from cytotrial.settings import Absolute, Percent, Settings, canonical, digest
+from cytotrial.settings import Absolute, Percent, Settings, canonical, digest, event_limits
 from cytotrial.steps.layout import Layout
 from cytotrial.steps.outline import Outline, outline_of
 from cytotrial.steps.trial import Trial, load_trial
@@ -34,10 +40,15 @@ ANY_MARKER = {Role.UNSTIMULATED}
 
 @dataclass(frozen=True)
 class Plan:
-    """The trial cut into jobs. All orders are sorted, so the same folder gives the same plan."""
+    """The trial cut into jobs. All orders are sorted, so the same folder gives the same plan.
+
+    fcs_sha256 : path → SHA-256 of every FCS file that exists; in object storage as the sheet says it
+    objects : path → size and ETag, of files in object storage
+    """
 
     trial: Trial
     fcs_sha256: Mapping[str, str]
+    objects: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def layout(self) -> Layout:
@@ -90,7 +101,7 @@ class Plan:
                 {
                     (tube.panel, tube.batch)
                     for tube in self.trial.tubes
-                    if self.compensation(tube.panel) != "none" and tube.role in GATED_ROLES
+                    if self.compensation(tube.panel, tube.batch) != "none" and tube.role in GATED_ROLES
                 }
             )
         )
@@ -103,8 +114,41 @@ class Plan:
         rows = [[asdict(row) for row in sheet] for sheet in sheets]
         return digest([trial.settings.model_dump(mode="json"), rows])
 
-    def compensation(self, panel: str) -> str:
-        return self.trial.settings.panels[panel].compensation
+    @property
+    def summaries(self) -> list[Path]:
+        """The tables that the report step writes beside the page: T2 only if there are clinical values."""
+        made = self.layout.summaries
+        return [path for table, path in made.items() if table != "t2" or self.trial.clinical]
+
+    def compensation(self, panel: str, batch: str) -> str:
+        """Where a batch's matrix comes from: `controls`, `embedded`, `none` or the path of a file."""
+        settings = self.trial.settings.panels[panel]
+        return settings.matrix_files.get(batch, settings.compensation)
+
+    def falls_back(self, panel: str, batch: str) -> bool:
+        """Whether a batch without a usable matrix gets that of another."""
+        settings = self.trial.settings.panels[panel]
+        return settings.compensation_fallback != "none" and batch not in settings.matrix_files
+
+    def nearest_batches(self, panel: str, batch: str) -> tuple[str, ...]:
+        """The panel's other batches, the one drawn nearest in time first; by name where dates are alike."""
+        first = self._first_draws(panel)
+        here = first.pop(batch, None)
+
+        def days(other: str) -> float:
+            there = first[other]
+            return abs((there - here).days) if here is not None and there is not None else math.inf
+
+        return tuple(sorted(first, key=lambda other: (days(other), other)))
+
+    def _first_draws(self, panel: str) -> dict[str, date | None]:
+        """Batch → the day of its first draw, of one panel's tubes; None if no draw has a date."""
+        draws: dict[str, list[date]] = {}
+        for tube in self.trial.tubes:
+            if tube.panel == panel:
+                days = draws.setdefault(tube.batch, [])
+                days += [date.fromisoformat(tube.collected[:10])] if tube.collected else []
+        return {batch: min(days, default=None) for batch, days in sorted(draws.items())}
 
     def tubes_to_gate(self, panel: str, unit: str) -> tuple[Tube, ...]:
         return tuple(tube for tube in self.units[unit] if tube.panel == panel and tube.role in GATED_ROLES)
@@ -205,9 +249,7 @@ class Plan:
         return tuple(sorted(pooled))
 
     def _pooled(self, tube: Tube) -> bool:
-        """Whether a tube has a say in its batch's pool; a quality-control donor judges and has none."""
-        sample = tube.role is Role.SAMPLE and tube.subject not in self.trial.settings.qc_donor.subjects
-        return sample and tube.panel in self.placed_panels and bool(self.files_of([tube]))
+        return tube.panel in self.placed_panels and tube.role is Role.SAMPLE and bool(self.files_of([tube]))
 
     def units_pooled(self, panel: str, batch: str) -> tuple[str, ...]:
         """The units whose tubes a batch's pool is made of; none if it is locked."""
@@ -245,22 +287,61 @@ class Plan:
         )
 
     def tubes_for_matrix(self, panel: str, batch: str) -> tuple[Tube, ...]:
-        """The tubes a spillover matrix is made from; none if it comes from a file."""
-        mode = self.compensation(panel)
-        if mode == "controls":
-            return self.stained_alone(panel, batch)
-        return self.samples_of(panel, batch) if mode == "embedded" else ()
+        """The tubes that a spillover matrix is made from or judged on."""
+        batches = (batch, *(self.nearest_batches(panel, batch) if self.falls_back(panel, batch) else ()))
+        embedded = self.compensation(panel, batch) == "embedded"
+        return tuple(
+            tube
+            for one in batches
+            for tube in (
+                *self.stained_alone(panel, one),
+                *(self.samples_of(panel, one) if embedded else ()),
+            )
+        )
+
+    def tubes_for_slopes(self, panel: str) -> tuple[Tube, ...]:
+        """A few sample tubes of each batch in which remaining slopes are measured, chosen by a hash."""
+        wanted = self.trial.settings.spillover.sample_tubes
+        by_hash = sorted(
+            (hashlib.sha256(tube.sample_id.encode()).hexdigest(), tube.sample_id, tube)
+            for tube in self.trial.tubes
+            if tube.panel == panel and tube.role is Role.SAMPLE and tube.status == "DONE"
+        )
+        chosen: dict[str, list[Tube]] = {}
+        for _, _, tube in by_hash:
+            chosen.setdefault(tube.batch, []).append(tube)
+        return tuple(tube for batch in sorted(chosen) for tube in chosen[batch][:wanted])
+
+    def judged_panels(self) -> tuple[str, ...]:
+        """The panels that have a spillover matrix."""
+        return tuple(sorted({panel for panel, _ in self.matrices}))
 
     def units_of(self, tubes: Iterable[Tube]) -> tuple[str, ...]:
         return tuple(sorted({self.unit_of(tube) for tube in tubes}))
 
     def files_of(self, tubes: Iterable[Tube]) -> list[str]:
-        """Paths of the FCS files that exist; a missing file is an input of no job."""
-        return [str(self.path_of(tube)) for tube in tubes if str(self.path_of(tube)) in self.fcs_sha256]
+        """Paths of the FCS files that exist; a missing file is an input of no job.
+
+        Nor is one whose time lies in the future (the cytometer's clock was wrong): Snakemake would refuse
+        every result of it. Its content decides what reruns (`content_of`), as that of any other.
+        """
+        now = time.time()
+        paths = [self.path_of(tube) for tube in tubes if str(self.path_of(tube)) in self.fcs_sha256]
+        return [str(path) for path in paths if self.trial.storage or not _is_later(path, now)]
+
+    def url_of(self, path: str) -> str:
+        """Where a file lies in object storage."""
+        below = Path(path).relative_to(self.trial.settings.fcs_dir)
+        return f"{self.trial.storage}/{below.as_posix()}"
 
     def content_of(self, tubes: Iterable[Tube]) -> str:
         """Digest of the sheet rows of some tubes, of the bytes of their files, and of their twins."""
-        return digest([[_row(tube), self.sha256_of(tube), self.twins_of(tube)] for tube in tubes])
+        return digest([[_row(tube), *self._state_of(tube), self.twins_of(tube)] for tube in tubes])
+
+    def _state_of(self, tube: Tube) -> list[str]:
+        """The content of a tube's file; an object that was replaced has another ETag."""
+        stamp = self.objects.get(str(self.path_of(tube)))
+        return [self.sha256_of(tube), *([stamp] if stamp else [])]
 
     def sha256_of(self, tube: Tube) -> str:
         """SHA-256 of the tube's file; empty if there is none."""
@@ -280,16 +361,21 @@ class Plan:
                 tubes.setdefault(content, []).append(tube)
         return tubes
 
-    def settings_of(self, rule: str, *, panel: str = "") -> str:
+    def settings_of(self, rule: str, *, panel: str = "", batch: str = "") -> str:
         """A rule's own slice of the configuration, in canonical form."""
         settings = self.trial.settings
-        panels = {
-            name: entry.model_dump(include={"markers", "compensation", "without_fluorochrome"})
-            for name, entry in settings.panels.items()
-        }
+        keys = {
+            "markers", "compensation", "without_fluorochrome", "matrix_files", "compensation_fallback",
+        }  # fmt: skip
+        panels = {name: entry.model_dump(include=keys) for name, entry in settings.panels.items()}
         slices: dict[str, Any] = {
             "check": {"fcs_dir": settings.fcs_dir, "panels": panels},
-            "compensate": [panels.get(panel), self._matrix_file_digest(panel)],
+            "compensate": [
+                panels.get(panel),
+                settings.spillover.model_dump(),
+                *(self._matrix_sources(panel, batch) if batch else ()),
+            ],
+            "judge_matrices": [panels.get(panel), settings.spillover.model_dump()],
             "read_gating": self._gating_slice(panel) if panel else None,
             "place": {**panels.get(panel, {}), "quality": settings.quality.model_dump()},
             "gate": {**panels.get(panel, {}), "quality": settings.quality.model_dump()},
@@ -303,16 +389,54 @@ class Plan:
             "count": {
                 "counts": settings.counts.model_dump(),
                 "parameters": {code: entry.model_dump() for code, entry in settings.parameters.items()},
+                "panels": {
+                    name: entry.model_dump(include={"markers", "material"})
+                    for name, entry in settings.panels.items()
+                },
             },
-            "dataset": {"study": settings.study},
+            "dataset": {
+                "study": settings.study,
+                "visits": settings.visits.model_dump(),
+                "parameters": sorted(settings.parameters),
+            },
+            "manifest": [settings.model_dump(mode="json"), self._named_digests()],
+            "sdtm": self._cdisc_slice(),
+            "adam": self._cdisc_slice(),
+            "define": [settings.study, settings.cdisc.results_origin],
+            "check_dataset": [self._cdisc_slice(), panels],
+            "database": [settings.study, sorted(settings.parameters)],
             "report": {
                 "report": settings.report.model_dump(),
                 "study": settings.study,
                 "counts": settings.counts.model_dump(),
+                "parameters": {code: event_limits(settings, code) for code in settings.parameters},
+                "visits": settings.visits.model_dump(),
             },
             "review": [settings.review.model_dump(), settings.study, self._overrides_digest()],
         }
         return canonical(slices[rule])
+
+    @cached_property
+    def files_named(self) -> tuple[Path, ...]:
+        """The configuration and the files that it names: sheets, gatings, matrices, references, overrides."""
+        return files_in([str(self.trial.config), self.trial.settings.model_dump(mode="json")])
+
+    def _named_digests(self) -> list[list[str]]:
+        return [[str(path), sha256_of(path)] for path in self.files_named]
+
+    def _cdisc_slice(self) -> dict[str, Any]:
+        """What the datasets in CDISC form state: tests, terms, and the gating files by their content."""
+        settings = self.trial.settings
+        return {
+            "study": settings.study,
+            "cdisc": settings.cdisc.model_dump(),
+            "visits": settings.visits.model_dump(),
+            "parameters": {code: entry.model_dump() for code, entry in settings.parameters.items()},
+            "panels": {
+                name: [entry.material, sorted(entry.markers), sha256_of(Path(entry.gating))]
+                for name, entry in settings.panels.items()
+            },
+        }
 
     def _gating_slice(self, panel: str) -> list[Any]:
         """The gating file by name and content (a copy may be older than what it replaces), and its use."""
@@ -325,23 +449,26 @@ class Plan:
         """The content of the overrides file; empty if there is none."""
         return "" if self.trial.settings.overrides is None else sha256_of(Path(self.trial.settings.overrides))
 
-    def _matrix_file_digest(self, panel: str) -> str:
-        """The content of the file a panel's matrix is read from; empty if it comes from elsewhere."""
-        mode = self.compensation(panel) if panel else "none"
-        return "" if mode in {"controls", "embedded", "none"} else sha256_of(Path(mode))
+    def _matrix_sources(self, panel: str, batch: str) -> list[Any]:
+        """The content of the file a matrix is read from, or the batches it may be taken from, in order."""
+        mode = self.compensation(panel, batch)
+        if mode not in {"controls", "embedded", "none"}:
+            return [sha256_of(Path(mode))]
+        return list(self.nearest_batches(panel, batch)) if self.falls_back(panel, batch) else []
 
     def sheets_of(self, rule: str) -> str:
         """Digest of the sheets that a joining rule reads."""
         trial = self.trial
         sheets: dict[str, Any] = {
             "score": [_row(tube) for tube in trial.tubes],
-            "count": [_row(tube) for tube in trial.tubes],
+            "count": [[_row(tube) for tube in trial.tubes], [asdict(count) for count in trial.cbc]],
             "review": [[_row(tube) for tube in trial.tubes], [asdict(visit) for visit in trial.visits]],
             "dataset": [
                 [asdict(subject) for subject in trial.subjects],
                 [asdict(visit) for visit in trial.visits],
                 [asdict(value) for value in trial.clinical],
             ],
+            **dict.fromkeys(("sdtm", "adam", "check_dataset", "database"), _all_sheets(trial)),
             "report": [
                 [asdict(visit) for visit in trial.visits],
                 [asdict(value) for value in trial.clinical],
@@ -351,11 +478,14 @@ class Plan:
         return digest(sheets[rule])
 
 
-def make_plan(config: Path, *, with_references: bool = True) -> Plan:
+def make_plan(config: Path, *, fresh: bool = False, with_references: bool = True) -> Plan:
     """The plan of a study.
 
     Parameters
     ----------
+    config : Path
+    fresh : bool
+        Read every FCS file anew, even if its size and time are those of the last look.
     with_references : bool
         Whether the panels' reference files must be there; not so where they are about to be made.
 
@@ -365,15 +495,21 @@ def make_plan(config: Path, *, with_references: bool = True) -> Plan:
         With every problem of the configuration and the sheets.
     """
     trial = load_trial(config, with_references=with_references)
-    root = Path(trial.settings.fcs_dir)
-    named = {root / tube.fcs for tube in trial.tubes if tube.fcs and tube.status == "DONE"}
-    inside = sorted(path for path in named if path.resolve().is_relative_to(root.resolve()))
-    plan = Plan(trial, fingerprints(inside, cache=Layout(Path(trial.settings.results)).fingerprints))
+    plan = _plan_of_bucket(trial) if trial.storage else _plan_of_folder(trial, fresh=fresh)
     if problems := list(plan.changed_since_locked()):
         raise ConfigError(all_problems(str(trial.settings.locked), problems), hint=REMEDY)
     if problems := list(_unknown_tubes(plan)):
         raise ConfigError(all_problems(str(trial.settings.overrides), problems))
     return plan
+
+
+def _plan_of_folder(trial: Trial, *, fresh: bool) -> Plan:
+    """The plan of files that lie in the folder."""
+    root = Path(trial.settings.fcs_dir)
+    named = {root / tube.fcs for tube in trial.tubes if tube.fcs and tube.status == "DONE"}
+    inside = sorted(path for path in named if path.resolve().is_relative_to(root.resolve()))
+    cache = Layout(Path(trial.settings.results)).fingerprints
+    return Plan(trial, fingerprints(inside, cache=cache, fresh=fresh))
 
 
 def _unknown_tubes(plan: Plan) -> Iterator[str]:
@@ -384,15 +520,70 @@ def _unknown_tubes(plan: Plan) -> Iterator[str]:
             yield f"{rows[0].override_id}: '{name}' is not a tube of the sample sheet"
 
 
+def _is_later(path: Path, now: float) -> bool:
+    """Whether a file's time lies after `now`; one that vanished meanwhile is Snakemake's to report."""
+    try:
+        return path.stat().st_mtime > now
+    except FileNotFoundError:
+        return False
+
+
 def populations_used(settings: Settings, panel: str) -> list[str]:
     """The populations of a panel that parameters name."""
     used: set[str] = set()
     for parameter in settings.parameters.values():
         if isinstance(parameter, Absolute) and parameter.panel == panel:
-            used |= {parameter.population, settings.counts.beads}
+            used |= {parameter.population, settings.counts.partner} - {""}
         elif isinstance(parameter, Percent) and parameter.panel == panel:
             used |= {parameter.population, parameter.of}
     return sorted(used)
+
+
+def _plan_of_bucket(trial: Trial) -> Plan:
+    """The plan of files in object storage: none is fetched, the storage says which there are.
+
+    Jobs of a run go by what the run saw when it began.
+    """
+    file = Layout(Path(trial.settings.results)).objects
+    if os.environ.get(RUN) and file.exists():
+        listing = remembered_objects(file)
+    else:
+        listing = list_objects(trial.storage)
+        remember_objects(file, listing)
+    root = Path(trial.settings.fcs_dir)
+    there = [tube for tube in trial.tubes if tube.status == "DONE" and tube.fcs in listing]
+    return Plan(
+        trial,
+        {str(root / tube.fcs): tube.sha256.lower() for tube in there},
+        {str(root / tube.fcs): listing[tube.fcs] for tube in there},
+    )
+
+
+def files_in(plain: Any) -> tuple[Path, ...]:
+    """The files that a part of the configuration names: whatever text in it is the name of a file."""
+    return tuple(sorted(Path(text) for text in {*_texts(plain)} if _is_file(text)))
+
+
+def _is_file(text: str) -> bool:
+    try:
+        return Path(text).is_file()
+    except OSError:  # longer than a name can be
+        return False
+
+
+def _texts(plain: Any) -> Iterator[str]:
+    if isinstance(plain, Mapping):
+        plain = list(plain.values())
+    if isinstance(plain, list):
+        for value in plain:
+            yield from _texts(value)
+    elif isinstance(plain, str):
+        yield plain
+
+
+def _all_sheets(trial: Trial) -> list[Any]:
+    others = (trial.subjects, trial.visits, trial.cbc, trial.clinical, trial.exposure)
+    return [[_row(tube) for tube in trial.tubes], *([asdict(row) for row in sheet] for sheet in others)]
 
 
 def _row(tube: Tube) -> dict[str, Any]:

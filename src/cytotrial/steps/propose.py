@@ -13,11 +13,11 @@ from pathlib import Path
 from typing import Any
 
 from cytotrial.errors import ConfigError
+from cytotrial.files.atomic import replace_file
 from cytotrial.files.fcs import FcsHeader, inspect_fcs
 from cytotrial.files.folders import find_fcs_files
 from cytotrial.files.identity import stain_hints
 from cytotrial.files.sheets.cells import identifier, text, visit_name
-from cytotrial.files.whole import write_text
 from cytotrial.steps.grouping import (
     PanelGroup,
     group_tubes,
@@ -130,7 +130,7 @@ def propose_study(
     given = {file.path: _given(expression, file.path) for file in files}
     draft = _draft(files, {path: values.legal for path, values in given.items()})
     for name, content in contents(draft, folder=folder, output=output).items():
-        write_text(output / name, content)
+        replace_file(output / name, content.encode())
     refused = [line for line, values in enumerate(given.values(), start=2) if values.refused]
     matched = sum(bool(values.legal) for values in given.values())
     return Proposal(

@@ -28,7 +28,7 @@ class ResultsFolder:
     def require(self) -> None:
         """Raise CytotrialError if the folder does not hold the tables of a finished run."""
         layout = self.layout
-        needed = (layout.inventory, layout.gates, layout.populations, layout.counts)
+        needed = (layout.inventory, layout.gates, layout.populations, layout.counts, layout.candidates)
         absent = [path.relative_to(self.path).as_posix() for path in needed if not path.is_file()]
         if absent:
             raise CytotrialError(
@@ -47,6 +47,10 @@ class ResultsFolder:
     @cached_property
     def counts(self) -> list[dict[str, str]]:
         return read_table(self.layout.counts)
+
+    @cached_property
+    def candidates(self) -> list[dict[str, str]]:
+        return read_table(self.layout.candidates)
 
     @cached_property
     def populations(self) -> list[dict[str, str]]:

@@ -13,12 +13,14 @@ from typing import Any
 
 import numpy as np
 
+from cytotrial.errors import CytotrialError
 from cytotrial.files.entries import read_entries, write_entries
 from cytotrial.files.fcs import FcsHeader
 from cytotrial.files.tables import Row, cell
 from cytotrial.science.quality import REASONS, AcquisitionQuality, assess_acquisition
 from cytotrial.settings import Quality
-from cytotrial.steps.layout import QUALITY
+from cytotrial.steps.layout import UNIT_QUALITY
+from cytotrial.steps.traces import packed_trace
 from cytotrial.terms import BoolArray, Events
 
 SCATTER = ("FSC", "SSC")
@@ -30,21 +32,37 @@ class Steadiness:
     """What acquisition quality says of a tube.
 
     keep : ndarray of bool, shape (n_events,): the events that are gated
-    row : its row of quality.csv, as text
+    row : its row of quality.csv, as text, and its trace
     flags : what is laid on every value of the tube
+    refused : why the tube is not gated at all; empty if it is
     """
 
     keep: BoolArray
     row: Row
     flags: tuple[str, ...]
+    refused: str = ""
+
+
+class TooUnsteadyError(CytotrialError):
+    """A tube of which too large a share was taken unsteadily; it keeps its row of acquisition quality."""
+
+    def __init__(self, steadiness: Steadiness) -> None:
+        super().__init__(
+            steadiness.refused, hint="See its picture in the report; acquire the tube anew if there is any."
+        )
+        self.steadiness = steadiness
 
 
 def judge(sample_id: str, events: Events, header: FcsHeader, settings: Quality) -> Steadiness:
     """Steadiness of rate and signal, and events off the scale of the scatter channels."""
     quality = _quality(events, header, settings)
-    row = _quality_row(sample_id, quality)
+    flags = tuple(_flags(quality, settings))
+    row = _quality_row(sample_id, quality, flags)
     return Steadiness(
-        quality.keep, {name: cell(row[name]) for name in QUALITY}, tuple(_flags(quality, settings))
+        quality.keep,
+        {name: cell(row[name]) for name in UNIT_QUALITY},
+        flags,
+        _too_unsteady(quality, settings),
     )
 
 
@@ -82,15 +100,29 @@ def _highest_values(header: FcsHeader) -> dict[str, float]:
 
 def _flags(quality: AcquisitionQuality, settings: Quality) -> Iterator[str]:
     yield from quality.flags
-    n_events = quality.keep.size
-    unsteady = 100 * float(np.mean(~quality.steady)) if n_events else 0.0
+    n_events, unsteady = quality.keep.size, _unsteady_percent(quality)
     if unsteady > settings.max_time_removed_percent:
         yield f"UNSTABLE_TIME:{unsteady:.1f}%"
     if n_events < settings.min_events:
         yield f"FEW_EVENTS:{n_events}"
 
 
-def _quality_row(sample_id: str, quality: AcquisitionQuality) -> Row:
+def _unsteady_percent(quality: AcquisitionQuality) -> float:
+    return 100 * float(np.mean(~quality.steady)) if quality.keep.size else 0.0
+
+
+def _too_unsteady(quality: AcquisitionQuality, settings: Quality) -> str:
+    """Why a tube that lost so much is not gated; empty if it did not."""
+    unsteady, most = _unsteady_percent(quality), settings.fail_time_removed_percent
+    if unsteady <= most:
+        return ""
+    return (
+        f"UNSTABLE_TIME: {unsteady:.1f} % of the events were taken unsteadily; "
+        f"at most {most:g} % were expected."
+    )
+
+
+def _quality_row(sample_id: str, quality: AcquisitionQuality, flags: tuple[str, ...]) -> Row:
     """What acquisition quality masked in a tube, why and when."""
     intervals = [f"{part.begin:g} to {part.end:g} ({'+'.join(part.reasons)})" for part in quality.intervals]
     return {
@@ -102,13 +134,15 @@ def _quality_row(sample_id: str, quality: AcquisitionQuality) -> Row:
         "intervals": intervals,
         "drift": quality.drift,
         "doublets": quality.doublets,
-        "flags": quality.flags,
+        "time_check": quality.time_check,
+        "flags": flags,
+        "trace": packed_trace(quality),
     }
 
 
 # Handed from job to job
 
-FORM = "cytotrial.steadiness/1"
+FORM = "cytotrial.steadiness/2"
 
 
 def write_steadiness(path: Path, tubes: Mapping[str, Steadiness]) -> None:
@@ -127,12 +161,13 @@ def _to_plain(tube: Steadiness) -> dict[str, Any]:
         "masked": masked_runs(tube.keep),
         "row": dict(tube.row),
         "flags": list(tube.flags),
+        "refused": tube.refused,
     }
 
 
 def _from_plain(plain: Mapping[str, Any]) -> Steadiness:
     keep = kept_events(int(plain["events"]), plain["masked"])
-    return Steadiness(keep, dict(plain["row"]), tuple(plain["flags"]))
+    return Steadiness(keep, dict(plain["row"]), tuple(plain["flags"]), plain["refused"])
 
 
 def masked_runs(keep: BoolArray) -> list[int]:

@@ -14,6 +14,7 @@ from typing import Any, TypeVar
 from pydantic import ValidationError
 
 from cytotrial.errors import ConfigError, all_problems
+from cytotrial.files.bucket import is_bucket, local_folder
 from cytotrial.files.overrides import read_overrides
 from cytotrial.files.sheets import (
     BloodCount,
@@ -49,6 +50,7 @@ class Trial:
     subjects : the participants; quality-control donors are none
     extra : sample_id → cells of the columns that are not interpreted
     warnings : what may be meant so, but deserves a look; one sentence each
+    storage : the folder in object storage, if FCS files lie there; `fcs_dir` is then where jobs find them
     """
 
     config: Path
@@ -61,6 +63,7 @@ class Trial:
     exposure: tuple[Dose, ...]
     extra: Mapping[str, Mapping[str, str]]
     warnings: tuple[str, ...]
+    storage: str = ""
 
     @property
     def participants_tubes(self) -> tuple[Tube, ...]:
@@ -103,9 +106,11 @@ def load_trial(config: Path, *, with_references: bool = True) -> Trial:
         blocks += _overrides_block(settings)
     if blocks or settings is None or read is None:
         raise ConfigError("\n".join(blocks))
+    bucket = settings.fcs_dir if is_bucket(settings.fcs_dir) else ""
+    local = {"fcs_dir": local_folder(bucket).as_posix()} if bucket else {}
     return Trial(
         config=config,
-        settings=settings,
+        settings=settings.model_copy(update=local),
         tubes=read.samples.rows,
         subjects=tuple(row for row in read.subjects.rows if row.subject not in settings.qc_donor.subjects),
         visits=read.visits.rows,
@@ -114,6 +119,7 @@ def load_trial(config: Path, *, with_references: bool = True) -> Trial:
         exposure=read.exposure.rows,
         extra=read.samples.extra,
         warnings=tuple(doubts(settings, read)),
+        storage=bucket.rstrip("/"),
     )
 
 

@@ -71,7 +71,7 @@ def _facts(old: Mapping[str, str], new: Mapping[str, str]) -> Iterator[Differenc
     for name in dict.fromkeys([*new, *old]):
         before, after = old.get(name, NOT_THERE), new.get(name, NOT_THERE)
         if before != after:
-            yield name, before, after
+            yield name, _short(before), _short(after)
 
 
 # Gating
@@ -102,7 +102,7 @@ def _populations(of: str, old: GatingStrategy | None, new: GatingStrategy | None
             )
             continue
         for what, was, is_now in _facts(_flat(before[name], name), _flat(after[name], name)):
-            yield f"{of}: {what}", _short(was), _short(is_now)
+            yield f"{of}: {what}", was, is_now
 
 
 def _by_name(strategy: GatingStrategy) -> dict[str, dict[str, Any]]:

@@ -1,4 +1,4 @@
-"""Counts and their intervals against worked examples.
+"""Percentages, background, counts across tubes and ratios, against worked examples.
 
 Expected values: B = 50,000 beads in V = 50 µL, so B/V = 1,000; log-normal 95 % limits unless said.
 Each is arithmetic that a pocket calculator repeats, e.g. 5120/10000 · 1000 = 512.
@@ -6,7 +6,6 @@ Each is arithmetic that a pocket calculator repeats, e.g. 5120/10000 · 1000 = 5
 
 from __future__ import annotations
 
-import numpy as np
 import pytest
 
 from cytotrial.errors import CountError
@@ -14,41 +13,15 @@ from cytotrial.science.counting import (
     count_across_tubes,
     count_against_beads,
     frequency,
+    ratio_of_counts,
     ratio_of_shared_parent,
     subtract_background,
 )
+from cytotrial.terms import Count
 
 
-def cd4() -> object:
+def cd4() -> Count:
     return count_against_beads(5120, 10_000, beads_per_tube=50_000, blood_ul=50)
-
-
-def test_cells_are_scaled_up_by_the_beads_that_were_missed():
-    # One bead in five was acquired: 200 cells seen stand for 1000 in 50 µL, 20 per µL.
-    assert count_against_beads(200, 10_000, beads_per_tube=50_000, blood_ul=50).value == 20.0
-
-
-def test_a_bead_count_has_exact_conditional_limits():
-    count = count_against_beads(5120, 10_000, beads_per_tube=50_000, blood_ul=50)
-    assert count.value == 512.0
-    assert (round(count.ci_low, 2), round(count.ci_high, 2)) == (494.95, 529.59)
-    assert round(count.cv_percent, 3) == 1.718
-
-
-def test_no_bead_seen_is_an_error_and_not_a_zero():
-    with pytest.raises(CountError, match="no event in the bead gate"):
-        count_against_beads(200, 0, beads_per_tube=50_000, blood_ul=50)
-
-
-def test_an_unknown_bead_lot_is_an_error():
-    with pytest.raises(CountError, match="beads_per_tube 0"):
-        count_against_beads(200, 1000, beads_per_tube=0, blood_ul=50)
-
-
-def test_no_cell_seen_is_zero_with_an_upper_limit():
-    # Poisson: −ln 0.025 = 3.689 events; 3.689/5000 · 1000 = 0.738 cells/µL.
-    count = count_against_beads(0, 5000, beads_per_tube=50_000, blood_ul=50)
-    assert (count.value, count.ci_low, round(count.ci_high, 3)) == (0.0, 0.0, 0.738)
 
 
 def test_treg_per_microlitre_is_their_share_of_cd4_times_the_cd4_count():
@@ -111,22 +84,47 @@ def test_a_population_larger_than_its_parent_is_an_error():
         frequency(11, 10)
 
 
-def test_intervals_cover_the_truth_in_about_95_of_100_experiments():
-    # 2,000 simulated tubes: the exact forms may over-cover, never under-cover by more than chance
-    # (binomial standard error 0.5 %).
-    rng = np.random.default_rng(11)
-    cells, beads = rng.poisson(300, 2000), rng.poisson(2000, 2000)
-    counts = [
-        count_against_beads(int(c), int(b), beads_per_tube=50_000, blood_ul=50)
-        for c, b in zip(cells, beads, strict=True)
-    ]
-    covered = np.mean([count.ci_low <= 150.0 <= count.ci_high for count in counts])
-    assert 0.94 <= covered <= 0.97
-    hits = rng.binomial(20_000, 0.0115, 2000)
-    treg = rng.binomial(20_000, 0.025, 2000)
-    ratios = [
-        ratio_of_shared_parent(frequency(int(h), 20_000), frequency(int(t), 20_000))
-        for h, t in zip(hits, treg, strict=True)
-    ]
-    covered = np.mean([r.ci_low <= 0.46 <= r.ci_high for r in ratios])
-    assert 0.94 <= covered <= 0.97
+def test_half_an_event_stands_in_for_none_in_the_interval_of_a_ratio():
+    # 0 of 20,000 over 507 of 20,000: 0.5/507 · exp(1.96 · √(2 + 0.97465/507)) = 0.0158.
+    ratio = ratio_of_shared_parent(frequency(0, 20_000), frequency(507, 20_000))
+    assert (ratio.value, ratio.ci_low, round(ratio.ci_high, 4)) == (0.0, 0.0, 0.0158)
+
+
+def test_a_difference_that_is_mostly_noise_has_limits_on_its_own_scale_and_a_flag():
+    # 60 against 50 of 20,000 each: net 0.05 %, SD 0.052 %. Newcombe's limits, by hand from the Wilson
+    # limits 0.2332..0.3859 % and 0.1897..0.3294 %: 0.05 − √(0.0668² + 0.0794²), 0.05 + √(0.0859² + 0.0603²).
+    net = subtract_background(frequency(60, 20_000), frequency(50, 20_000))
+    assert net.value == pytest.approx(0.05)
+    assert (net.ci_low, round(net.ci_high, 3)) == (0.0, 0.155)
+    assert net.flags == ("NOT_ABOVE_BACKGROUND",)
+    # Log-normal limits would end at 0.05 · exp(1.96 · 1.05) = 0.39 %: 1.99 per µL. The count keeps 0.155 %.
+    count = count_across_tubes(net, cd4())
+    assert count.ci_low == 0.0
+    assert count.ci_high == pytest.approx(0.155 / 100 * 512, rel=0.01)
+
+
+def test_a_count_of_a_parent_without_cells_ends_at_the_upper_limits_of_both():
+    nothing = count_against_beads(0, 5000, beads_per_tube=50_000, blood_ul=50)
+    count = count_across_tubes(frequency(507, 20_000), nothing)
+    assert (count.value, count.ci_low) == (0.0, 0.0)
+    assert count.ci_high == pytest.approx(0.02762 * 0.738, rel=1e-3)
+
+
+def test_a_ratio_of_counts_that_share_nothing_adds_all_errors():
+    # CV² = 1/240 + 1/507 + 2/10,000 (two bead counts of 10,000 beads each).
+    above, below = (
+        count_against_beads(cells, 10_000, beads_per_tube=50_000, blood_ul=50) for cells in (240, 507)
+    )
+    ratio = ratio_of_counts(above, below)
+    assert ratio.value == pytest.approx(240 / 507)
+    assert ratio.cv_percent == pytest.approx(100 * (1 / 240 + 1 / 507 + 2 / 10_000) ** 0.5)
+
+
+def test_what_was_subtracted_is_told():
+    net = subtract_background(frequency(240, 20_000), frequency(17, 10_000))
+    assert net.inputs == {
+        "background_events": 17,
+        "background_parent_events": 10_000,
+        "background_percent": pytest.approx(0.17),
+        "raw_percent": pytest.approx(1.2),
+    }
