@@ -1,16 +1,17 @@
-"""How near the shipped gating comes to the truth of simulated cohorts, and what other rules do on the same tubes.
+"""How near the shipped gating comes to the truth of simulated cohorts; other rules beside it.
 
     python benchmarks/gating_accuracy.py --panels treg --shifts 1 1.5 2.2 --seeds 901 902
     python benchmarks/gating_accuracy.py --panels th17 count --shifts 1 1.5 2.2 --seeds 901
-    python benchmarks/gating_accuracy.py --panels treg --shifts 1.5 --seeds 911 --labs 101 102 103 --individual 0.15
+    python benchmarks/gating_accuracy.py --panels treg --shifts 1.5 --seeds 911 --labs 101 102 103
 
-Each cohort has 12 batches of up to 15 draws and three tubes of a quality-control donor. Thirty tubes of the first six
-batches are gated by the simulator's imperfect expert and teach the reference; all tubes of the other six are gated
-without him and scored against what their events truly are. `--labs` names the biology: `usual`, `dim` (antibodies
-stick a third as much), or a number that draws the CD4 subsets anew. `--individual` lets every draw's subsets depart
-from their lab's. `--peers` adds other rules. Printed are, in per cent: the mean and the mean absolute relative error,
-the share of tubes more than 30 % off (gross), the mean F1 of events, the within-batch CV of the donor, the share of
-gross tubes that carry a flag, and of all tubes.
+Each cohort has 12 batches of up to 15 draws and three tubes of a quality-control donor. Thirty tubes of
+the first six batches are gated by the simulator's imperfect expert and teach the reference; all tubes of
+the other six are gated without him and scored against what their events truly are. `--labs` names the
+biology: `usual`, `dim` (antibodies stick a third as much), or a number that draws the CD4 subsets anew.
+`--individual` lets every draw's subsets depart from their lab's. `--peers` adds other rules. Printed are,
+in per cent: the mean and the mean absolute relative error, the share of tubes more than 30 % off (gross),
+the mean F1 of events, the within-batch CV of the donor, the share of gross tubes that carry a flag, and
+of all tubes.
 """
 
 from __future__ import annotations
@@ -96,7 +97,7 @@ def spread_over(plans: Sequence[TubePlan]) -> list[TubePlan]:
 def _controls(
     cohort: Cohort, panel: str, batch: str, strategy: GatingStrategy, *, needed: bool
 ) -> Callable[[StudyTube], Controls]:
-    """The FMO tubes of a batch, and each draw's unstimulated tube, gated down to what they are looked at for."""
+    """The FMO tubes of a batch and each draw's unstimulated tube, gated down to what they are for."""
     if not needed or panel not in FMO:
         return lambda _tube: {}
     fmo: dict = {
@@ -113,7 +114,7 @@ def _controls(
     return of
 
 
-def _score(
+def _score(  # noqa: PLR0917
     method: str, panel: str, cohort: Cohort, strategy: GatingStrategy, tube: StudyTube, gated: GatedTube
 ) -> Scored:
     masks: Mapping[str, np.ndarray] = gated.masks

@@ -132,4 +132,4 @@ def _trace(row: dict[str, str], panel: str) -> TracePicture:
 
 
 def _read(path: Path) -> pd.DataFrame:
-    return pd.read_csv(path, dtype=str, keep_default_na=False)
+    return pd.read_csv(StringIO(read_text(path)), dtype=str, keep_default_na=False)

@@ -12,6 +12,7 @@ from typing import Any
 from cytotrial.errors import CytotrialError
 from cytotrial.files.strategy import gate_from_json, read_strategies
 from cytotrial.files.tables import as_written, read_table
+from cytotrial.files.whole import read_text
 from cytotrial.steps.layout import Layout
 from cytotrial.steps.pictures import read_pictures
 from cytotrial.terms import Gate, GatingStrategy
@@ -109,7 +110,7 @@ class ResultsFolder:
         if not path.is_file():
             return {}
         try:
-            plain = json.loads(path.read_text(encoding="utf-8"))
+            plain = json.loads(read_text(path))
         except ValueError as error:
             raise CytotrialError(f"{path}: is not JSON: {error}.", hint="Run snakemake again.") from None
         return plain if isinstance(plain, dict) else {}
@@ -117,7 +118,7 @@ class ResultsFolder:
     def pictures(self, panel: str, sample_id: str, populations: Sequence[str]) -> dict[str, dict[str, Any]]:
         """Population → picture of its gate on one tube, for those that have one."""
         for path in self._picture_files(panel):
-            if f'"sample_id":"{sample_id}"' in path.read_text(encoding="utf-8"):
+            if f'"sample_id":"{sample_id}"' in read_text(path):
                 found = [one for one in read_pictures([path]) if one["sample_id"] == sample_id]
                 return {one["population"]: one for one in found if one["population"] in populations}
         return {}
