@@ -584,7 +584,7 @@ class Settings(Model):
         "those that were there.",
     )
     overrides: RelativePath | None = Field(
-        None, description="Gates placed by hand; this version refuses a file that holds any."
+        None, description="Gates placed by hand on the review page; each run applies those that still stand."
     )
 
     @field_validator("fcs_dir", "results")
