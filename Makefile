@@ -29,7 +29,7 @@ demo: resources/demo/sheets/samples.tsv
 	@$(BIN)/cytotrial summary
 
 test: lint
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n 2 --dist loadfile
 
 lint: $(READY)
 	$(BIN)/ruff format --check src tests benchmarks

@@ -11,6 +11,7 @@ include: "workflow/rules/check.smk"
 include: "workflow/rules/compensate.smk"
 include: "workflow/rules/gate.smk"
 include: "workflow/rules/count.smk"
+include: "workflow/rules/dataset.smk"
 include: "workflow/rules/report.smk"
 
 
@@ -20,12 +21,20 @@ rule all:
         LAYOUT.quality,
         LAYOUT.gates,
         LAYOUT.populations,
+        LAYOUT.qc_donor,
+        LAYOUT.review_scores,
+        LAYOUT.candidates,
         LAYOUT.counts,
         LAYOUT.counts_parquet,
         LAYOUT.visit_wide,
+        LAYOUT.dataset_files,
+        LAYOUT.checks,
+        LAYOUT.database,
         LAYOUT.report,
+        LAYOUT.review,
         [LAYOUT.matrix(panel, batch) for panel, batch in PLAN.matrices],
         [LAYOUT.matrix_quality(panel, batch) for panel, batch in PLAN.matrices],
+        [LAYOUT.matrices_compared(panel) for panel in PLAN.judged_panels()],
 
 
 include: "workflow/rules/manifest.smk"

@@ -8,6 +8,7 @@ from pathlib import Path
 from types import MappingProxyType
 
 from cytotrial.files.fcs import inspect_fcs
+from cytotrial.files.overrides import write_overrides
 from cytotrial.science.transforms import logicle
 from cytotrial.terms import (
     ROOT,
@@ -123,6 +124,7 @@ def write_study(folder: Path, *, events: int) -> Path:
     embedded = Path(__file__).resolve().parents[1] / "config"
     text = configuration_for((embedded / "config.yaml").read_text(encoding="utf-8"), folder)
     text = text.replace("compensation: controls", "compensation: embedded")
+    write_overrides(folder / "overrides.tsv", ())
     config = folder / "config.yaml"
     config.write_text(text.replace("config/gating", f"{embedded.as_posix()}/gating"), encoding="utf-8")
     return config

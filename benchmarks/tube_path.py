@@ -7,7 +7,8 @@ Three simulated tubes (count, Treg, Th17) are written to a temporary folder and 
 - the floor: read the file's bytes, one single-precision matrix product, six comparisons;
 - the tube path: pre-flight, decode, compensate, eight fixed gates (2 polygons, 5 rectangles, 1 quadrant);
 - FlowKit's Session: one per file, the same eight gates, in one process;
-- the whole gating step: as a job does it, with gate finding, time check, medians, pictures and tables.
+- the whole gating step: as jobs do it, with the first pass where gates lean on the batch, gate finding, time
+  check, medians, pictures and tables.
 
 Every population of the tube path and of FlowKit must hold the same events; otherwise nothing is timed.
 """
@@ -123,12 +124,23 @@ def flowkit_counts(tube: GatedAlike, strategy: Any) -> Counts:
 
 
 def _whole_step(tube: GatedAlike, config: Path) -> Action:
+    """The first pass, what its batch says, and gating; only the last for a panel that does not lean on it."""
     from cytotrial.steps.gate import gate_unit  # noqa: PLC0415
+    from cytotrial.steps.place import place_unit  # noqa: PLC0415
     from cytotrial.steps.plan import make_plan  # noqa: PLC0415
+    from cytotrial.steps.pool import pool_positions  # noqa: PLC0415
 
     plan = make_plan(config)
     (unit,) = plan.units
-    return partial(gate_unit, plan, panel=tube.panel, unit=unit)
+
+    def gate() -> None:
+        if tube.panel in plan.placed_panels:
+            place_unit(plan, panel=tube.panel, unit=unit)
+            for batch in plan.pools_of(tube.panel, unit):
+                pool_positions(plan, panel=tube.panel, batch=batch)
+        gate_unit(plan, panel=tube.panel, unit=unit)
+
+    return gate
 
 
 # What is measured, each in a process of its own

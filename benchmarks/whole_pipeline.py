@@ -112,6 +112,7 @@ def peaks_of_jobs(folder: Path) -> dict[str, float]:
     unit = min(path.stem for path in (folder / "results" / "check" / "units").glob("s*.csv"))
     jobs = {
         "check-unit": ["--unit", unit],
+        "place": ["--panel", "treg", "--unit", unit],
         "gate": ["--panel", "treg", "--unit", unit],
         "dataset": [],
         "report": [],

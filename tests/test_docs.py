@@ -30,3 +30,10 @@ def test_the_embedded_configuration_is_legal(repository: Path):
 
     plain = read_yaml(repository / "config" / "config.yaml")
     assert load_settings(plain, where="config.yaml").study == "DEMO-IL2"
+
+
+def test_the_table_of_checks_is_the_one_in_the_code(repository: Path):
+    from cytotrial.steps.check_dataset import rules  # noqa: PLC0415
+
+    page = (repository / "docs" / "trial-dataset.md").read_text(encoding="utf-8")
+    assert dict(re.findall(r"^\| (V\d\d) \| (.*) \|$", page, flags=re.MULTILINE)) == rules()

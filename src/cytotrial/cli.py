@@ -31,6 +31,7 @@ config_option = click.option(
     help="Configuration of the study; the workflow names it by CYTOTRIAL_CONFIG.",
 )
 panel_option = click.option("--panel", required=True, help="Panel, as named in the configuration.")
+batch_option = click.option("--batch", required=True, help="Batch, as named in the sample sheet.")
 unit_option = click.option("--unit", required=True, help="Unit of work, such as subject.S001 or batch.B01.")
 
 
@@ -76,8 +77,18 @@ def cli() -> None:
     help="Events of a sample tube.",
 )
 @click.option("--seed", default=20170, show_default=True, help="The same seed gives the same bytes.")
+@click.option(
+    "--shift",
+    default=1.0,
+    show_default=True,
+    type=click.FloatRange(0, 3),
+    help="How far batches lie apart, as a factor on the usual.",
+)
 @click.option("--labels", is_flag=True, help="Also write each event's true population to truth/labels/.")
-def demo(folder: Path, subjects: int, events: int, seed: int, labels: bool) -> None:
+@click.option("--expert", is_flag=True, help="Also write a simulated expert's gates to expert/ (GatingML).")
+def demo(
+    folder: Path, *, subjects: int, events: int, seed: int, shift: float, labels: bool, expert: bool
+) -> None:
     """Write a simulated trial: FCS files, sheets, a config.yaml, and the truth beside them.
 
     \b
@@ -87,7 +98,9 @@ def demo(folder: Path, subjects: int, events: int, seed: int, labels: bool) -> N
     from cytotrial.demo import write_demo
     from cytotrial.steps.example import write_configuration
 
-    made = write_demo(folder, subjects=subjects, events=events, seed=seed, labels=labels)
+    made = write_demo(
+        folder, subjects=subjects, events=events, seed=seed, shift=shift, labels=labels, expert=expert
+    )
     click.echo(f"{made.subjects} subjects, {made.tubes} tubes, {made.n_bytes / 1e6:.0f} MB in {folder}")
     if config := write_configuration(folder):
         click.echo(f"run it: snakemake --configfile {config}")
@@ -191,7 +204,7 @@ def inventory(config: Path) -> None:
 @cli.command()
 @config_option
 @panel_option
-@click.option("--batch", required=True, help="Batch, as named in the sample sheet.")
+@batch_option
 def compensate(config: Path, panel: str, batch: str) -> None:
     """Make the spillover matrix of one panel and batch.
 
@@ -202,6 +215,21 @@ def compensate(config: Path, panel: str, batch: str) -> None:
     from cytotrial.steps.compensate import compensate_batch
 
     compensate_batch(_plan(config), panel=panel, batch=batch)
+
+
+@cli.command("judge-matrices")
+@config_option
+@panel_option
+def judge_matrices(config: Path, panel: str) -> None:
+    """Compare a panel's matrices with each other, and with what they leave in samples.
+
+    \b
+    Example:
+      cytotrial judge-matrices --panel treg
+    """
+    from cytotrial.steps.judge_matrices import judge_matrices as step
+
+    step(_plan(config), panel=panel)
 
 
 @cli.command("read-gating")
@@ -217,6 +245,71 @@ def read_gating(config: Path, panel: str) -> None:
     from cytotrial.steps.strategies import compile_gating
 
     compile_gating(config, panel=panel)
+
+
+@cli.command("learn-reference")
+@config_option
+@panel_option
+def learn_reference(config: Path, panel: str) -> None:
+    """Learn the constants of a panel's gate finders from tubes that an expert has gated.
+
+    Writes the file that `panels.<panel>.reference.file` names, and says from how many tubes and batches,
+    and which error is to be expected.
+
+    \b
+    Example:
+      cytotrial learn-reference --panel treg
+    """
+    from cytotrial.steps.learn import learn_reference as step
+
+    click.echo(step(config, panel=panel))
+
+
+@cli.command()
+@config_option
+@panel_option
+@unit_option
+def place(config: Path, panel: str, unit: str) -> None:
+    """Find where each tube of a unit by itself puts the gates of a panel, before its batch has a say.
+
+    \b
+    Example:
+      cytotrial place --panel treg --unit subject.S001
+    """
+    from cytotrial.steps.place import place_unit
+
+    place_unit(_plan(config), panel=panel, unit=unit)
+
+
+@cli.command()
+@config_option
+@panel_option
+@batch_option
+def pool(config: Path, panel: str, batch: str) -> None:
+    """Say where the tubes of one batch together have the gates of a panel.
+
+    \b
+    Example:
+      cytotrial pool --panel treg --batch B01
+    """
+    from cytotrial.steps.pool import pool_positions
+
+    pool_positions(_plan(config), panel=panel, batch=batch)
+
+
+@cli.command("pool-table")
+@config_option
+@panel_option
+def pool_table(config: Path, panel: str) -> None:
+    """Put the pools of a panel's batches into one table.
+
+    \b
+    Example:
+      cytotrial pool-table --panel treg
+    """
+    from cytotrial.steps.pool import tabulate_pools
+
+    tabulate_pools(_plan(config), panel=panel)
 
 
 @cli.command()
@@ -251,6 +344,41 @@ def collect(config: Path) -> None:
 
 @cli.command()
 @config_option
+def score(config: Path) -> None:
+    """Judge every gate by its batch, its cohort and its controls; follow the quality-control donor.
+
+    \b
+    Example:
+      cytotrial score
+    """
+    from cytotrial.steps.score import score_gating
+
+    score_gating(_plan(config))
+
+
+@cli.command()
+@config_option
+@click.option(
+    "--output",
+    type=click.Path(path_type=Path, dir_okay=False),
+    default=Path("config/gating/lock.json"),
+    show_default=True,
+    help="File to write.",
+)
+def lock(config: Path, output: Path) -> None:
+    """Lock the gating of a finished run: tubes that come later then change none of its values.
+
+    \b
+    Example:
+      cytotrial lock
+    """
+    from cytotrial.steps.lock import lock_gating
+
+    click.echo(lock_gating(_plan(config), path=output))
+
+
+@cli.command()
+@config_option
 def count(config: Path) -> None:
     """Work out every parameter of every specimen.
 
@@ -279,6 +407,109 @@ def dataset(config: Path) -> None:
 
 @cli.command()
 @config_option
+def sdtm(config: Path) -> None:
+    """Write the tabulation datasets DM, LB, CP and SUPPCP.
+
+    \b
+    Example:
+      cytotrial sdtm
+    """
+    from cytotrial.steps.sdtm import write_sdtm
+
+    write_sdtm(_plan(config))
+
+
+@cli.command()
+@config_option
+def adam(config: Path) -> None:
+    """Write the analysis datasets ADSL and ADCP.
+
+    \b
+    Example:
+      cytotrial adam
+    """
+    from cytotrial.steps.adam import write_adam
+
+    write_adam(_plan(config))
+
+
+@cli.command()
+@config_option
+def define(config: Path) -> None:
+    """Write define.xml of the datasets, and the data dictionary.
+
+    \b
+    Example:
+      cytotrial define
+    """
+    from cytotrial.steps.define import write_definitions
+
+    write_definitions(_plan(config))
+
+
+@cli.command("check-dataset")
+@config_option
+@click.option(
+    "--record", is_flag=True, help="Only write checks.csv; the step that takes the dataset on refuses it."
+)
+def check_dataset(config: Path, record: bool) -> None:
+    """Check the trial dataset against the project's own rules V01 to V22.
+
+    Writes dataset/checks.csv; a rule that does not hold ends with exit code 1.
+
+    \b
+    Example:
+      cytotrial check-dataset
+    """
+    from cytotrial.steps.check_dataset import check_dataset as step
+    from cytotrial.steps.check_dataset import passed_in_words
+    from cytotrial.steps.conformance import require_passed
+
+    plan = _plan(config)
+    findings = step(plan)
+    if not record:
+        require_passed(plan.layout.checks)
+        click.echo(passed_in_words(findings))
+
+
+@cli.command()
+@config_option
+def database(config: Path) -> None:
+    """Write the trial's tables into one DuckDB file, if every check passed.
+
+    \b
+    Example:
+      cytotrial database
+    """
+    from cytotrial.steps.database import write_trial_database
+
+    write_trial_database(_plan(config))
+
+
+@cli.command()
+@config_option
+@click.option(
+    "--to",
+    "address",
+    required=True,
+    envvar="CYTOTRIAL_DATABASE",
+    help="postgresql://user@host/database. The password may stay in PGPASSWORD or in the password file.",
+)
+@click.option("--schema", help="Schema that is replaced; the study's name in lower case if not given.")
+def load(config: Path, address: str, schema: str | None) -> None:
+    """Copy the trial's tables into a PostgreSQL database.
+
+    \b
+    Example:
+      cytotrial load --to postgresql://trialist@db.lab:5432/trials
+    """
+    from cytotrial.steps.load import load_into
+
+    click.echo(load_into(config, address, schema=schema))
+
+
+@cli.command()
+@config_option
 def report(config: Path) -> None:
     """Write the report.
 
@@ -289,6 +520,29 @@ def report(config: Path) -> None:
     from cytotrial.steps.report import write_report
 
     write_report(_plan(config))
+
+
+@cli.command("export-gates")
+@config_option
+@click.option(
+    "--sample", "samples", multiple=True, help="A tube, by sample_id; may be repeated. All by default."
+)
+@click.option("--panel", help="Only the tubes of this panel.")
+@click.option("--check", "check_them", is_flag=True, help="Let FlowKit apply what was written, and compare.")
+def export_gates(config: Path, samples: tuple[str, ...], panel: str | None, check_them: bool) -> None:
+    """Write the gates of each tube as GatingML 2.0 to gatingml/<sample_id>.xml.
+
+    Exit code 2 says that a tube could not be written, or that FlowKit found other events.
+
+    \b
+    Example:
+      cytotrial export-gates --sample S001-TREG-V1 --check
+    """
+    from cytotrial.steps.export import export_gates as step
+
+    done = step(_plan(config), samples=samples, panel=panel, check=check_them)
+    click.echo(done.in_words())
+    sys.exit(0 if done.complete else 2)
 
 
 @cli.command()
@@ -346,6 +600,71 @@ def resume(config: Path, arguments: tuple[str, ...]) -> None:
 
 @cli.command()
 @config_option
+@click.argument("manual", type=click.Path(path_type=Path, exists=True))
+@click.option("--panel", help="Only the tubes of this panel.")
+@click.option(
+    "--map",
+    "mapping",
+    multiple=True,
+    metavar="OURS=THEIRS",
+    help="Which population is which, where the names differ; may be repeated.",
+)
+@click.option("--tubes", multiple=True, metavar="SAMPLE_ID", help="Only this tube; may be repeated.")
+@click.option(
+    "--min-ccc", type=click.FloatRange(-1, 1), help="Lin's coefficient that each population must reach."
+)
+@click.option("--min-f1", type=click.FloatRange(0, 1), help="Median F1 that each population must reach.")
+@click.option(
+    "--output",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="Where the page goes.  [default: agreement.html of the results]",
+)
+def agreement(
+    config: Path, manual: Path, min_ccc: float | None, min_f1: float | None, **choices: Any
+) -> None:
+    """Compare a run's populations with a manual gating of some of its tubes.
+
+    MANUAL is a FlowJo 10 workspace (its samples are the tubes' FCS file names), a GatingML 2.0 file (for
+    every tube) or a folder of GatingML files named <sample_id>.xml.
+
+    Exit code 2 says that something was not compared, or did not reach what was asked.
+
+    \b
+    Example:
+      cytotrial agreement expert.wsp --panel treg --map 'CD4+=T cells/CD4' --min-ccc 0.9
+    """
+    from cytotrial.science.agreement_summary import Wanted
+    from cytotrial.steps.agreement import compare_with_manual
+
+    done = compare_with_manual(_plan(config), manual, wanted=Wanted(min_ccc, min_f1), **choices)
+    click.echo(done.in_words())
+    sys.exit(0 if done.complete else 2)
+
+
+@cli.command()
+@config_option
+@click.argument("old", type=click.Path(path_type=Path, exists=True, file_okay=False))
+@click.argument("new", type=click.Path(path_type=Path, exists=True, file_okay=False))
+@click.option(
+    "--output",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="Where the page goes.  [default: compare.html of NEW]",
+)
+@click.option("--tubes", "n_tubes", default=10, show_default=True, help="Tubes that are pictured.")
+def compare(config: Path, old: Path, new: Path, output: Path | None, n_tubes: int) -> None:
+    """Compare two results folders of one study: values, medians, conclusions, and the tubes that moved most.
+
+    \b
+    Example:
+      cytotrial compare results results-new --output compare.html
+    """
+    from cytotrial.steps.compare import compare_results
+
+    click.echo(compare_results(old, new, config=config, output=output, n_tubes=n_tubes).in_words())
+
+
+@cli.command()
+@config_option
 @click.argument("subject")
 @click.argument("visit")
 @click.argument("parameter")
@@ -359,6 +678,63 @@ def trace(config: Path, subject: str, visit: str, parameter: str) -> None:
     from cytotrial.steps.trace import trace as step
 
     click.echo(step(config, subject, visit, parameter))
+
+
+@cli.command()
+@config_option
+def review(config: Path) -> None:
+    """Write the page on which gates are looked at and corrected.
+
+    \b
+    Example:
+      cytotrial review
+    """
+    from cytotrial.steps.review import write_review
+
+    write_review(_plan(config))
+
+
+@cli.group()
+def overrides() -> None:
+    """Gates placed by hand: check the file, add what the review page exported.
+
+    \b
+    Example:
+      cytotrial overrides check
+    """
+
+
+@overrides.command("check")
+@config_option
+def overrides_check(config: Path) -> None:
+    """Check the overrides file: its chain, people, reasons, and what it rests on.
+
+    Exit code 2 says that an override is stale: look at its gate again.
+
+    \b
+    Example:
+      cytotrial overrides check --config config/config.yaml
+    """
+    from cytotrial.steps.overrides import check_overrides
+
+    checked = check_overrides(config)
+    click.echo(checked.in_words())
+    sys.exit(2 if checked.stale else 0)
+
+
+@overrides.command("add")
+@click.argument("exported", type=click.Path(path_type=Path, dir_okay=False, exists=True))
+@config_option
+def overrides_add(exported: Path, config: Path) -> None:
+    """Append what the review page exported to the overrides file; adding twice adds nothing twice.
+
+    \b
+    Example:
+      cytotrial overrides add ~/Downloads/overrides.tsv
+    """
+    from cytotrial.steps.overrides import add_overrides
+
+    click.echo(add_overrides(config, exported))
 
 
 @cli.command()

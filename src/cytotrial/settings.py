@@ -55,6 +55,39 @@ class Sheets(Model):
     exposure: RelativePath | None = Field(None, description="Doses given: for the individual profiles.")
 
 
+class Expert(Model):
+    """Tubes that an expert has gated, for `cytotrial learn-reference`."""
+
+    source: RelativePath = Field(
+        description="FlowJo workspace (.wsp), GatingML for all tubes (.xml), a folder of GatingML files "
+        "named <sample_id>.xml, or approved overrides (.tsv)."
+    )
+    tubes: list[Identifier] = Field(
+        default_factory=list,
+        description="Tubes to learn from; empty: all of the panel that the source gates.",
+    )
+    populations: dict[Text, Text] = Field(
+        default_factory=dict,
+        description="Population of the template → its name or path in the source; those of the same name "
+        "need no entry.",
+    )
+    expert: Text = Field(description="Who gated: initials and role, no name.")
+    gated_on: Annotated[str, Field(pattern=r"^[0-9]{4}-[0-9]{2}-[0-9]{2}$")] = Field(
+        description="When, as an ISO 8601 date."
+    )
+
+
+class Reference(Model):
+    """What tubes gated by an expert taught the finders of a panel."""
+
+    file: RelativePath = Field(
+        description="The file that `cytotrial learn-reference` writes and gating reads."
+    )
+    experts: list[Expert] = Field(
+        default_factory=list, description="What learn-reference reads; gating itself never does."
+    )
+
+
 class Panel(Model):
     """One kind of tube: its markers, its compensation and its gating."""
 
@@ -73,22 +106,121 @@ class Panel(Model):
         description="`controls` (estimated from single stains), `embedded` ($SPILLOVER of each file), "
         "`none` (already compensated) or the path of a matrix file.",
     )
+    matrix_files: dict[Identifier, RelativePath] = Field(
+        default_factory=dict,
+        description="Batch → matrix file that is used for it in place of `compensation`: a matrix handed "
+        "back after editing.",
+    )
+    compensation_fallback: Literal["none", "nearest_batch"] = Field(
+        "none",
+        description="What a batch without a usable matrix gets: none, its tubes fail with the reason; or "
+        "`nearest_batch`, the matrix of the batch drawn nearest in time, flagged on every value.",
+    )
     gating: RelativePath = Field(
         description="Gating template (.yaml), GatingML 2.0 (.xml) or FlowJo 10 workspace (.wsp)."
     )
     batch_reference: bool = Field(
         True,
-        description="Whether gates may lean on the other tubes of the batch (no gate finder does so far).",
+        description="Whether gates may lean on the other tubes of the batch, where their finder does so.",
+    )
+    reference: Reference | None = Field(
+        None,
+        description="Reference tubes; without them every value that rests on found gates is `uncalibrated`.",
+    )
+    material: Literal["blood", "pbmc"] = Field(
+        "blood",
+        description="What the tube was stained from; counts per µL of blood from pbmc are flagged, as the "
+        "recovery of cells is unknown.",
+    )
+    washed: bool = Field(
+        False,
+        description="Whether cells were washed after beads or blood were metered: cells and beads are then "
+        "lost, and a count against beads or in a volume is refused.",
+    )
+
+    @model_validator(mode="after")
+    def _matrices_agree(self) -> Panel:
+        if self.compensation == "none" and (self.matrix_files or self.compensation_fallback != "none"):
+            raise ValueError(
+                "compensation is none, so that matrix_files and compensation_fallback have no use"
+            )
+        if self.compensation_fallback != "none" and self.compensation not in {"controls", "embedded"}:
+            raise ValueError("compensation_fallback needs compensation: controls or embedded")
+        return self
+
+
+class Spillover(Model):
+    """Compensation: what a single-stain control must hold, and what flags a channel pair."""
+
+    min_positive_events: int = Field(
+        300,
+        ge=50,
+        description="A control with fewer positive events is refused: at 300 a usual spread of 5 % of the "
+        "brightness leaves the slope with a standard error of 0.0036, at 100 with 0.0062.",
+    )
+    max_standard_error: float = Field(
+        0.005,
+        gt=0,
+        description="A spillover known less well is flagged `imprecise`: at a brightness of 10,000 it moves "
+        "a population by 50, half of a usual negative width.",
+    )
+    max_residual_slope: float = Field(
+        0.01,
+        gt=0,
+        description="A slope left in a compensated control is flagged beyond this: a population of "
+        "brightness 10,000 moves by 100.",
+    )
+    max_sample_slope: float = Field(
+        0.02,
+        gt=0,
+        description="A slope left in the samples is flagged beyond this and two standard errors; cells of a "
+        "sample differ in their own glow by about a negative width.",
+    )
+    max_spreading: float = Field(
+        10.0,
+        gt=0,
+        description="A spreading coefficient is flagged above this: a stain of brightness 10,000 is then "
+        "1,000 wide in the other detector.",
+    )
+    max_widening: float = Field(
+        10.0,
+        gt=1,
+        description="Positives more than this many times as wide as the negatives are flagged: they hide a "
+        "dim marker read in that detector.",
+    )
+    max_difference: float = Field(
+        0.05,
+        gt=0,
+        description="A difference to the embedded matrix, or to the median of the panel's batches, is "
+        "flagged beyond this: two careful operators differ by as much on the same files.",
+    )
+    max_condition_number: float = Field(
+        10.0,
+        gt=1,
+        description="A matrix is flagged above this: compensation may then amplify noise and errors tenfold.",
+    )
+    sample_tubes: int = Field(
+        3, ge=0, le=100, description="Sample tubes of each batch in which remaining slopes are measured."
+    )
+    pictured_pairs: int = Field(
+        3, ge=0, le=50, description="Channel pairs of each batch that are pictured, the worst first."
     )
 
 
 class Counts(Model):
     """How cells become cells per microlitre."""
 
-    method: Literal["beads"] = Field(
-        "beads", description="Absolute counts of the count tube: against counting beads (single platform)."
+    method: Literal["beads", "dual_platform", "volumetric"] = Field(
+        "beads",
+        description="Absolute counts of the count tube: against counting beads, as a share of the blood "
+        "count's lymphocytes, or in the volume that the cytometer metered ($VOL).",
     )
     beads: Text = Field("beads", description="Population of the count tube that holds the counting beads.")
+    lymphocytes: Text = Field(
+        "lymphocytes",
+        description="Population of the count tube that holds all lymphocytes (for dual platform, and to "
+        "compare a count with the blood count).",
+    )
     min_bead_events: int = Field(
         1000,
         ge=1,
@@ -98,6 +230,24 @@ class Counts(Model):
     lloq_events: int = Field(
         50, ge=1, description="Lower limit of quantitation, in events of the population."
     )
+    bead_lot_cv_percent: float = Field(
+        0.0, ge=0, le=100, description="CV of the lot's bead number; stated beside the interval, not in it."
+    )
+    pipette_cv_percent: float = Field(
+        0.0, ge=0, le=100, description="CV of the pipetted blood; stated beside the interval, not in it."
+    )
+    cbc_cv_percent: float = Field(
+        3.0,
+        ge=0,
+        le=100,
+        description="CV of the blood count's lymphocytes; part of a dual-platform interval.",
+    )
+    volume_cv_percent: float = Field(
+        0.0, ge=0, le=100, description="CV of the metered volume; part of a volumetric interval."
+    )
+    max_cbc_hours: float = Field(
+        24.0, ge=0, le=168, description="A blood count taken farther from the draw than this is refused."
+    )
 
     @model_validator(mode="after")
     def _limits_in_order(self) -> Counts:
@@ -105,16 +255,46 @@ class Counts(Model):
             raise ValueError(f"lloq_events {self.lloq_events} must not be below lod_events {self.lod_events}")
         return self
 
+    @property
+    def partner(self) -> str:
+        """Population that cells are counted against; empty where they are counted in a volume."""
+        return {"beads": self.beads, "dual_platform": self.lymphocytes}.get(self.method, "")
 
-class Absolute(Model):
-    """Cells per microlitre, counted in this tube against its beads."""
+
+class _Judged(Model):
+    """Limits that a parameter may have of its own, from a lab's validation."""
+
+    lod_events: int | None = Field(
+        None, ge=0, description="Limit of detection of this parameter, in events; empty: that of counts."
+    )
+    lloq_events: int | None = Field(
+        None, ge=0, description="Limit of quantitation of this parameter, in events; empty: that of counts."
+    )
+    typical: list[float] | None = Field(
+        None,
+        min_length=2,
+        max_length=2,
+        description="Lowest and highest usual value; outside a tenth to ten times of it a value is flagged. "
+        "Empty: the range of healthy adults.",
+    )
+
+    @field_validator("typical")
+    @classmethod
+    def _in_order(cls, value: list[float] | None) -> list[float] | None:
+        if value is not None and not 0 <= value[0] < value[1]:
+            raise ValueError(f"{value} must be two numbers, the lower one first and not below 0")
+        return value
+
+
+class Absolute(_Judged):
+    """Cells per microlitre, counted in this tube by `counts.method`."""
 
     kind: Literal["absolute"]
     panel: Text = Field(description="Panel of the tube.")
     population: Text = Field(description="Population that is counted.")
 
 
-class Percent(Model):
+class Percent(_Judged):
     """Per cent of a named parent population."""
 
     kind: Literal["percent"]
@@ -126,7 +306,7 @@ class Percent(Model):
     )
 
 
-class CrossTube(Model):
+class CrossTube(_Judged):
     """Per cent of a parent in this tube × cells/µL of that parent in the count tube of the same draw."""
 
     kind: Literal["cross_tube"]
@@ -139,7 +319,7 @@ class CrossTube(Model):
     )
 
 
-class Ratio(Model):
+class Ratio(_Judged):
     """One count over another, of the same draw; a count that both share cancels."""
 
     kind: Literal["ratio"]
@@ -148,6 +328,16 @@ class Ratio(Model):
 
 
 Parameter = Annotated[Absolute | Percent | CrossTube | Ratio, Field(discriminator="kind")]
+
+
+class Visits(Model):
+    """How draws become visits, beside the windows of the visit sheet."""
+
+    assume_day1_predose: bool = Field(
+        True,
+        description="Take a draw on the day of the first dose for one before it, where the sheets give no "
+        "time of day for one of them.",
+    )
 
 
 class Quality(Model):
@@ -178,7 +368,144 @@ class Quality(Model):
         le=100,
         description="A tube that loses more than this share of its events is flagged WARN.",
     )
+    fail_time_removed_percent: float = Field(
+        70.0,
+        ge=0,
+        le=100,
+        description="A tube that loses more than this share fails: what is left is no longer the larger part "
+        "of it (PeacoQC warns from here on).",
+    )
     min_events: int = Field(1000, ge=0, description="A tube with fewer events is flagged.")
+
+    @model_validator(mode="after")
+    def _warns_before_it_fails(self) -> Quality:
+        if self.fail_time_removed_percent < self.max_time_removed_percent:
+            raise ValueError(
+                f"fail_time_removed_percent {self.fail_time_removed_percent:g} must not be below "
+                f"max_time_removed_percent {self.max_time_removed_percent:g}"
+            )
+        return self
+
+
+MarkerString = Annotated[
+    str,
+    Field(
+        max_length=200,
+        pattern=r"^([A-Z][A-Z0-9]*(\+|-|lo|mid|hi))+(/([A-Z][A-Z0-9]*(\+|-|lo|mid|hi))+)?$",
+        description="Markers in capitals without hyphens, each with its level, such as CD4+CD127lo.",
+    ),
+]
+
+
+class CellTests(Model):
+    """How the cells of one parameter are described in the trial dataset."""
+
+    markers: MarkerString | None = Field(
+        None,
+        description="CPMRKSTR: each marker of the gating with its level (+, -, lo, mid, hi), without "
+        "separators; of a percentage, a slash and the denominator's. Empty: the usual markers, if the "
+        "panel has them all.",
+    )
+    test_code: Annotated[str, Field(pattern=r"^[A-Z][A-Z0-9]{0,7}$")] | None = Field(
+        None,
+        description="CPTESTCD, if not the usual one: a controlled term, or one of your own with its name.",
+    )
+    test_name: Annotated[str, Field(min_length=1, max_length=40)] | None = Field(
+        None, description="CPTEST of a code of your own; a controlled code brings its name."
+    )
+    sublineage: MarkerString | None = Field(None, description="CPSBMRKS, with a test name that ends in Sub.")
+    cell_state: Text | None = Field(None, description="CPCELSTA, a controlled term such as ACTIVATED.")
+    state_markers: MarkerString | None = Field(
+        None, description="CPCSMRKS: the markers of the cell state; needed with it, and only with it."
+    )
+    stimulated: bool | None = Field(
+        None,
+        description="Whether the tube was stimulated. Empty: if background is subtracted.",
+    )
+    agents: list[Text] = Field(
+        default_factory=list, max_length=10, description="CPCNDAGT: what it was stimulated with."
+    )
+
+
+class Cdisc(Model):
+    """How the trial dataset is written in CDISC form (SDTM, ADaM)."""
+
+    country: Annotated[str, Field(pattern=r"^[A-Z]{3}$")] | None = Field(
+        None, description="DM.COUNTRY, three letters (ISO 3166-1 alpha-3)."
+    )
+    treatment: Text | None = Field(
+        None, description="The study drug, as in the exposure sheet. Empty: the sheet's only drug."
+    )
+    laboratory: Text | None = Field(None, description="CPNAM: the laboratory that measured.")
+    results_origin: Literal["lab", "sponsor"] = Field(
+        "lab", description="Who reports the results by its own procedure; the sponsor's carry CPDRVFL = Y."
+    )
+    specimen_condition: Text | None = Field(
+        None, description="CPSPCCND, a controlled term such as FRESH or FROZEN."
+    )
+    blq: Literal["measured", "halflloq", "missing"] = Field(
+        "measured",
+        description="A value below the limit of quantitation in ADCP: as measured, half the limit's value "
+        "(DTYPE = HALFLLOQ), or missing. With the last two, CP states `<x` below the limit of detection.",
+    )
+    tests: dict[ParameterCode, CellTests] = Field(
+        default_factory=dict, description="How the cells of a parameter are described."
+    )
+
+
+class QcDonor(Model):
+    """The quality-control donor: the same cells in every batch, followed from batch to batch."""
+
+    subjects: list[Identifier] = Field(
+        default_factory=list,
+        description="Subjects of the sample sheet that are quality-control donors; they are in no table of "
+        "the trial.",
+    )
+    establishing_batches: int = Field(
+        5,
+        ge=3,
+        le=100,
+        description="The first so many batches set the limits; each of them is judged by the others, each "
+        "later one by all before it that were in control.",
+    )
+
+
+class Doubt(Model):
+    """When a gate is doubted; a doubt flags every value that rests on the gate."""
+
+    batch_distance: float = Field(
+        0.04,
+        gt=0,
+        description="A gate of a reported population whose own position is farther from its batch's median "
+        "(on the gate's scale) is flagged FAR_FROM_BATCH.",
+    )
+    batch_distance_above: float = Field(
+        0.06, gt=0, description="The same for gates above the reported populations."
+    )
+    cohort_z: float = Field(
+        3.0,
+        gt=0,
+        description="A reported percentage with a larger robust z (of its logit, within the panel's sample "
+        "tubes) is flagged COHORT_OUTLIER.",
+    )
+    disagreement: float = Field(
+        1.3,
+        gt=1,
+        description="A second method that finds more by this factor, or fewer, flags METHODS_DISAGREE.",
+    )
+    similarity: float = Field(
+        0.85, ge=0, le=1, description="A tube less similar to the reference is flagged LOW_SIMILARITY."
+    )
+    few_events: int = Field(
+        50, ge=0, description="A reported population with fewer events is flagged FEW_POSITIVES."
+    )
+    few_parents: int = Field(
+        200, ge=0, description="A gate found on fewer events of its parent is flagged FEW_PARENTS."
+    )
+    hold_back: list[Annotated[str, Field(pattern=r"^[A-Z][A-Z0-9_]+$")]] = Field(
+        default_factory=lambda: ["FEW_PARENTS"],
+        description="Flags that hold a value back: status FAIL, with the reason, and no number.",
+    )
 
 
 class Report(Model):
@@ -190,6 +517,28 @@ class Report(Model):
     )
     gate_pictures: int = Field(
         3, ge=0, le=50, description="Number of tubes of each panel whose gates are pictured."
+    )
+    pair_pictures: int = Field(
+        4,
+        ge=0,
+        le=50,
+        description="Number of channel pairs of each panel that are shown before and after compensation.",
+    )
+    acquisition_pictures: int = Field(
+        200,
+        ge=0,
+        le=5000,
+        description="Most tubes whose acquisition is pictured: those with a flag or a removed stretch, the "
+        "most removed first.",
+    )
+
+
+class Review(Model):
+    """The page on which gates are looked at and corrected."""
+
+    blinded: bool = Field(
+        False,
+        description="No subject, visit or arm anywhere on the page, and tubes under names that do not tell.",
     )
 
 
@@ -213,15 +562,26 @@ class Settings(Model):
     results: RelativePath = Field("results", description="Folder of everything that is written.")
     sheets: Sheets
     panels: dict[PanelName, Panel] = Field(min_length=1, max_length=50)
+    spillover: Spillover = Field(default_factory=lambda: Spillover.model_validate({}))
     counts: Counts = Field(default_factory=lambda: Counts.model_validate({}))
     parameters: dict[ParameterCode, Parameter] = Field(default_factory=dict)
+    visits: Visits = Field(default_factory=lambda: Visits.model_validate({}))
     quality: Quality = Field(default_factory=lambda: Quality.model_validate({}))
+    cdisc: Cdisc = Field(default_factory=lambda: Cdisc.model_validate({}))
+    doubt: Doubt = Field(default_factory=lambda: Doubt.model_validate({}))
+    qc_donor: QcDonor = Field(default_factory=lambda: QcDonor.model_validate({}))
     report: Report = Field(default_factory=lambda: Report.model_validate({}))
+    review: Review = Field(default_factory=lambda: Review.model_validate({}))
     execution: Execution = Field(default_factory=lambda: Execution.model_validate({}))
     approved: dict[RelativePath, Sha256] = Field(
         default_factory=dict,
         description="File → SHA-256 of what is approved for the final analysis: gatings, references, "
         "matrices, overrides. What is not listed is a draft, which `cytotrial verify --final` refuses.",
+    )
+    locked: RelativePath | None = Field(
+        None,
+        description="The file that `cytotrial lock` wrote: tubes that come later then change no value of "
+        "those that were there.",
     )
     overrides: RelativePath | None = Field(
         None, description="Gates placed by hand; this version refuses a file that holds any."
@@ -237,6 +597,7 @@ class Settings(Model):
     @model_validator(mode="after")
     def _names_agree(self) -> Settings:
         problems = [*_unknown_panels(self), *_unknown_parameters(self)]
+        problems += [*_impossible_counts(self), *_limits_reversed(self)] if not problems else []
         if self.results.rstrip("/") == self.fcs_dir.rstrip("/"):
             problems.append("results and fcs_dir are the same folder: raw files would be mixed with results")
         if problems:
@@ -267,6 +628,45 @@ def _unknown_parameters(settings: Settings) -> Iterator[str]:
                 expected = " or ".join(kinds)
                 yield f"parameters.{code}.{key}: '{name}' is of kind {other.kind}, expected {expected}"
         yield from _unlike_parents(settings, code, parameter)
+
+
+def _impossible_counts(settings: Settings) -> Iterator[str]:
+    """Counts that the method cannot give."""
+    method = settings.counts.method
+    panels = {entry.panel for entry in settings.parameters.values() if isinstance(entry, Absolute)}
+    if panels and method == "dual_platform" and settings.sheets.cbc is None:
+        yield "counts.method: dual_platform needs the blood counts; name their sheet under sheets.cbc"
+    for code, entry in settings.parameters.items():
+        if isinstance(entry, Absolute) and settings.panels[entry.panel].washed and method != "dual_platform":
+            yield (
+                f"parameters.{code}: panel '{entry.panel}' is washed, which loses cells and beads, so "
+                f"counts.method {method} gives no count in it; use an unwashed tube, or dual_platform"
+            )
+
+
+def _limits_reversed(settings: Settings) -> Iterator[str]:
+    for code in settings.parameters:
+        lod, lloq = event_limits(settings, code)
+        if lloq < lod:
+            yield f"parameters.{code}: lloq_events {lloq} must not be below lod_events {lod}"
+
+
+def event_limits(settings: Settings, code: ParameterCode) -> tuple[int, int]:
+    """Limits of detection and of quantitation of a parameter, in events.
+
+    Its own; else those of the parameter whose events it rests on (the percentage of a count across
+    tubes, the numerator of a ratio); else those of all counts.
+    """
+    parameter = settings.parameters[code]
+    basis: ParameterCode | None = None
+    if isinstance(parameter, CrossTube):
+        basis = parameter.percent
+    elif isinstance(parameter, Ratio):
+        basis = parameter.numerator
+    counts = settings.counts
+    lod, lloq = event_limits(settings, basis) if basis else (counts.lod_events, counts.lloq_events)
+    own = parameter.lod_events, parameter.lloq_events
+    return (lod if own[0] is None else own[0]), (lloq if own[1] is None else own[1])
 
 
 def _unlike_parents(settings: Settings, code: str, parameter: Any) -> Iterator[str]:

@@ -5,7 +5,7 @@ Nothing here opens a file, reads a setting or computes: modules hand these on.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from types import MappingProxyType
@@ -130,11 +130,14 @@ class SpilloverMatrix:
         $PnN of the channels; row i is the fluorochrome whose primary detector is `detectors[i]`.
     origin : str
         Where it comes from: `controls`, `embedded`, `file` or `none`.
+    flags : tuple of str
+        What flags every value that rests on this matrix.
     """
 
     detectors: tuple[str, ...]
     values: npt.NDArray[np.float64]
     origin: str = ""
+    flags: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -216,15 +219,52 @@ Gate = RectangleGate | PolygonGate | EllipsoidGate | BooleanGate
 
 @dataclass(frozen=True)
 class Find:
-    """How a gate is found from the data: a registered gate finder and what it needs."""
+    """How a gate is found from the data: a registered gate finder and what it needs.
+
+    control, control_marker : role and marker of the control tubes that the finder looks at
+    fallback : what answers where the finder cannot: a cut on the first dimension, or another finder
+    min_events : least number of the parent's events
+    second : an independent finder, for its disagreement only
+    bound : a quantile of a control tube that the cut should not lie below; it moves no cut
+    reference : constants that reference tubes taught the finder, or None
+    """
 
     finder: str
     dimensions: tuple[Dimension, ...]
     arguments: Mapping[str, Any] = field(default_factory=lambda: MappingProxyType({}))
     control: str = ""
     control_marker: str = ""
-    fallback: float | None = None
+    fallback: float | Find | None = None
     min_events: int = 0
+    second: Find | None = None
+    bound: Find | None = None
+    reference: Mapping[str, Any] | None = None
+
+    def attempts(self) -> Iterator[Find]:
+        """This finder, then those that answer where it cannot."""
+        yield self
+        if isinstance(self.fallback, Find):
+            yield from self.fallback.attempts()
+
+    def all(self) -> Iterator[Find]:
+        """Every finder that is named: the attempts, second opinions and bounds."""
+        for attempt in self.attempts():
+            yield attempt
+            yield from (aside for aside in (attempt.second, attempt.bound) if aside)
+
+
+@dataclass(frozen=True, slots=True)
+class Instead:
+    """When a population is not cut at all, but holds every event of its parent.
+
+    watched : the population whose valley is looked at
+    depth_below : it is not cut if that valley is shallower: 1 is an empty valley, 0 none
+    flag : what says so on every value that rests on it
+    """
+
+    watched: str
+    depth_below: float
+    flag: str
 
 
 @dataclass(frozen=True)
@@ -241,35 +281,63 @@ class Population:
     gate: Gate | None = None
     find: Find | None = None
     from_sample: bool = False
+    instead: Instead | None = None
 
 
 @dataclass(frozen=True)
 class GatingStrategy:
-    """The tree of populations of one tube type, parents before children."""
+    """The tree of populations of one tube type, parents before children.
+
+    reference : version of the reference tubes whose constants its finders hold; empty without
+    """
 
     name: str
     version: str
     source: str
     populations: tuple[Population, ...]
     matrices: Mapping[str, SpilloverMatrix] = field(default_factory=lambda: MappingProxyType({}))
+    reference: str = ""
+
+    @property
+    def full_version(self) -> str:
+        """Version of the gating and, behind an @, of its reference."""
+        return f"{self.version}@{self.reference}" if self.reference else self.version
+
+
+Origin = Literal["template", "control", "reference", "override"]
 
 
 @dataclass(frozen=True)
 class PlacedGate:
-    """A gate on one tube: where it is, where it comes from and how sure that is."""
+    """A gate on one tube: where it is, where it comes from and how sure that is.
+
+    controls : sample_ids of the controls that were looked at, each with how it was paired: `T1:batch`
+    position, position_se : where the tube itself puts the gate, before any pull towards the batch, and
+        the standard errors of these numbers; empty if it does not move
+    similarity : of the tube's density to the reference's, 0 to 1
+    disagreement : of the independent second finder: ln of its per cent of the parent over this gate's
+    """
 
     population: str
     parent: str
     gate: Gate
-    origin: Literal["template", "control", "reference", "override"] = "template"
+    origin: Origin = "template"
     controls: tuple[str, ...] = ()
     confidence: float | None = None
     flags: tuple[str, ...] = ()
+    position: tuple[float, ...] = ()
+    position_se: tuple[float, ...] = ()
+    similarity: float | None = None
+    disagreement: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Count:
-    """A value with its 95 % interval, and the events it rests on. Units are the caller's."""
+    """A value with its 95 % interval, and the events it rests on. Units are the caller's.
+
+    systematic_cv_percent : what bead lot and pipette add; never part of the interval
+    inputs : what else the formula took, by the name of its column: with the events these give the value
+    """
 
     value: float | None
     ci_low: float | None
@@ -279,6 +347,8 @@ class Count:
     parent_events: int | None
     method: str
     flags: tuple[str, ...] = ()
+    systematic_cv_percent: float = 0.0
+    inputs: Mapping[str, float] = field(default_factory=lambda: MappingProxyType({}))
 
 
 @dataclass(frozen=True, slots=True)

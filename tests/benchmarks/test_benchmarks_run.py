@@ -72,3 +72,48 @@ def test_checking_a_trial_accounts_for_every_tube_and_its_time_per_file_is_told(
     assert rows == ok + warned + rejected + not_done
     assert rows - not_done == files
     assert re.match(r"check: \d+\.\d+ ms a file, \d+\.\d x reading and hashing", lines[-1])
+
+
+def test_the_coverage_of_every_kind_of_interval_is_told(repository: Path):
+    lines = lines_of(repository, "interval_coverage.py", "--draws", "200")
+    kinds = {re.split(r"\s{2,}", line)[0] for line in lines[1:-1]}
+    assert {"beads", "dual platform", "volume, CV 5 %", "across tubes", "net of background"} <= kinds
+    lowest, highest = map(float, re.findall(r"\d+\.\d+", lines[-1]))
+    # 200 draws: binomial standard error 1.5 %.
+    assert 88 < lowest <= highest <= 100
+
+
+def test_a_trial_counted_by_its_true_events_is_compared_with_its_truth(repository: Path):
+    lines = lines_of(repository, "full_trial.py", "--subjects", "2", "--events", "3000", "--true-gates-only")
+    covered = {
+        code: float(cells_of(lines[: lines.index("", 3)], code)[1])
+        for code in ("CD4ABS", "LYMABS", "TREGABS", "TH17ABS", "TH17TREG")
+    }
+    # 19 draws each: fewer than 15 of 19 intervals with the truth are no chance at 95 %.
+    assert min(covered.values()) > 75
+
+
+STAND_IN = """
+version: 1.0.0
+name: stand-in
+scales: {default: {kind: logicle, t: 262144, w: 1.0, m: 4.5, a: 0}}
+populations:
+  - {name: T cells, channels: [CD3], gate: {low: 0.5}}
+  - {name: CD4, parent: T cells, channels: [CD4, CD8], gate: {low: [0.5, -0.2], high: [1.0, 0.55]}}
+  - {name: Treg, parent: CD4, channels: [FOXP3, CD127], gate: {low: [0.5, -0.2], high: [1.0, 0.5]}}
+  - {name: Th17, parent: CD4, channels: [CCR6, CXCR3], gate: {low: [0.5, -0.2], high: [1.0, 0.5]}}
+"""
+
+
+def test_a_donor_is_left_out_gated_and_held_against_its_authors_gates(
+    repository: Path, shared: Path, tmp_path: Path
+):
+    (tmp_path / "template.yaml").write_text(STAND_IN, encoding="utf-8")
+    arguments = ("--without-reference", "--donors", "428", "--template", str(tmp_path / "template.yaml"))
+    data = str(shared / "data" / "flowatlas_treg_foxp3")
+    lines = lines_of(repository, "leave_one_donor_out.py", data, *arguments)
+    assert "donor 428" in lines
+    donor = lines[lines.index("donor 428") : lines.index("all donors")]
+    for population, of in (("T cells", "root"), ("CD4", "T cells"), ("Treg", "CD4"), ("Th17", "CD4")):
+        (row,) = (line for line in donor if line.startswith(f"{population:<12}{of:<10}"))
+        assert row.split()[len(f"{population} {of}".split())] == "2"  # tubes of the donor

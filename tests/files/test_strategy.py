@@ -29,6 +29,7 @@ from cytotrial.terms import (
     Find,
     Gate,
     GatingStrategy,
+    Instead,
     PolygonGate,
     Population,
     RectangleGate,
@@ -57,13 +58,18 @@ def whole_strategy() -> GatingStrategy:
         ),
         control="fmo",
         control_marker="CD4",
-        fallback=0.45,
+        fallback=Find("negative_offset", (CD4,), MappingProxyType({"offset": 0.2}), fallback=0.45),
         min_events=100,
+        second=Find("tail", (CD4,)),
+        bound=Find("control_quantile", (CD4,), control="fmo", control_marker="CD4"),
+        reference=MappingProxyType({"fraction": 0.5, "height": [0.1, 0.2]}),
     )
     populations = [Population(f"P{i}", "root", gate=gate) for i, gate in enumerate(GATES)]
-    populations.append(Population("found", "P0", find=find, from_sample=True))
+    rule = Instead("found", 0.3, "CD4_DOWNREGULATED")
+    populations.append(Population("found", "P0", find=find, from_sample=True, instead=rule))
     matrix = SpilloverMatrix(("FL2-H", "FL2-A"), np.array([[1.0, 0.1], [1 / 3, 1.0]]), "file")
-    return GatingStrategy("treg", "1.2.0", "treg.yaml", tuple(populations), MappingProxyType({"M1": matrix}))
+    matrices = MappingProxyType({"M1": matrix})
+    return GatingStrategy("treg", "1.2.0", "treg.yaml", tuple(populations), matrices, "2026-01-01+1a2b3c4d")
 
 
 @pytest.mark.parametrize("gate", GATES, ids=lambda gate: type(gate).__name__)

@@ -21,6 +21,7 @@ MAY_WRITE = {
     "files/atomic.py": "the one place",
     "files/claim.py": "in place, and appended to: another machine must not look at an old name",
     "report/drawing.py": "a picture into memory",
+    "files/cdisc/xpt.py": "a copy without the clock in it, in a folder of its own, goes to the one place",
     "files/identity.py": "overwrites bytes of a temporary copy",
     "steps/records.py": "Snakemake's own notes",
     "steps/runs.py": "one line more in the history of runs",
@@ -31,6 +32,8 @@ MAY_WRITE = {
 MAY_READ = {
     "steps/code.py": "modules of the package",
     "steps/software.py": "modules of the package",
+    "report/review.py": "the page's own style",
+    "report/review_script.py": "the page's own script",
     "steps/example.py": "the embedded configuration",
     "steps/consistency.py": "a sheet of the user",
     "steps/gate.py": "looks at the first line, and reads the matrix by read_spillover after",

@@ -15,7 +15,7 @@ from cytotrial.report.figures import draw_course, subject_course
 from cytotrial.report.pictures import GatePicture, draw_gate, gate_outline
 from cytotrial.report.profile import choose_subjects, draw_profile, study_day
 from cytotrial.report.tables import ReportTables, prepare
-from cytotrial.science.statistics import cell_counts_by_visit, mark_analysis_records
+from cytotrial.science.statistics import cell_counts_by_visit, completeness
 from cytotrial.terms import (
     IDENTITY,
     BooleanGate,
@@ -25,6 +25,7 @@ from cytotrial.terms import (
     PolygonGate,
     RectangleGate,
 )
+from tests.report.records import candidates_of, recorded
 
 X, Y = Dimension("PE-A"), Dimension("SSC-A")
 UNIT = (0.0, 1.0)
@@ -67,7 +68,7 @@ def counts_of(values: list[float | None]) -> pd.DataFrame:
             "sample_ids": "",
         }
     )
-    return mark_analysis_records(rows, VISITS)
+    return recorded(rows, VISITS)
 
 
 def test_a_missing_visit_breaks_the_line_at_its_target_day():
@@ -84,7 +85,7 @@ def test_a_failed_value_is_not_drawn():
 
 def test_a_course_of_zeros_can_be_drawn():
     counts = counts_of([0.0, 0.0, 0.0])
-    summary = cell_counts_by_visit(counts, VISITS, n_planned=1, lloq_events=50)
+    summary = cell_counts_by_visit(counts, VISITS, n_planned=1)
     with house_style():
         uri = draw_course("TREGABS", counts, summary, VISITS, lloq_events=50)
     assert uri.startswith("data:image/svg+xml;base64,")
@@ -119,10 +120,12 @@ def report_of(counts: pd.DataFrame, **more: object) -> ReportTables:
             populations=empty.reindex(columns=[*empty.columns, *numbers]),
             gates=empty,
             counts=counts,
+            candidates=candidates_of(counts, VISITS),
             visit_wide=pd.DataFrame(columns=["subject", "visit"]),
             visits=VISITS,
             subjects=pd.DataFrame({"subject": ["001"], "first_dose": ["2024-03-01"]}),
-            cell_counts=cell_counts_by_visit(counts, VISITS, n_planned=1, lloq_events=50),
+            cell_counts=cell_counts_by_visit(counts, VISITS, n_planned=1),
+            completeness=completeness(counts, subjects=["001"], visits=VISITS["visit"]),
             **more,  # type: ignore[arg-type]
         )
     )

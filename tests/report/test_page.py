@@ -21,8 +21,9 @@ from cytotrial.errors import DatasetError
 from cytotrial.report.page import render_report
 from cytotrial.report.pictures import GatePicture
 from cytotrial.report.tables import ReportTables
-from cytotrial.science.statistics import cell_counts_by_visit, clinical_by_visit, mark_analysis_records
+from cytotrial.science.statistics import cell_counts_by_visit, clinical_by_visit, completeness
 from cytotrial.terms import IDENTITY, Dimension, RectangleGate
+from tests.report.records import candidates_of, recorded
 
 EVIL = '<img src=x onerror=1></script><script>alert("1")</script>'
 
@@ -93,7 +94,7 @@ def counts_of(records: dict[tuple[str, str], tuple[object, ...]]) -> pd.DataFram
         *("ci_low", "ci_high", "events", "parent_events", "cv_percent", "method", "status", "flags"),
         *("gating_version", "sample_ids"),
     ]
-    return mark_analysis_records(pd.DataFrame(rows, columns=columns), VISITS)
+    return recorded(pd.DataFrame(rows, columns=columns), VISITS)
 
 
 def inventory_of(*rows: tuple[str, str, str, str]) -> pd.DataFrame:
@@ -140,10 +141,13 @@ def tables_of(counts: pd.DataFrame, **changes: object) -> ReportTables:
         populations=POPULATIONS,
         gates=GATES,
         counts=counts,
+        candidates=candidates_of(counts, VISITS),
         visit_wide=WIDE,
         visits=VISITS,
         subjects=SUBJECTS,
-        cell_counts=cell_counts_by_visit(counts, VISITS, n_planned=4, lloq_events=50),
+        cell_counts=cell_counts_by_visit(counts, VISITS, n_planned=4),
+        completeness=completeness(counts, subjects=SUBJECTS["subject"], visits=VISITS["visit"]),
+        limits={"TREGABS": (20, 50)},
     )
     return dataclasses.replace(tables, **changes)  # type: ignore[arg-type]
 
@@ -184,12 +188,12 @@ def test_table_1_holds_the_numbers_of_every_planned_visit(page: str):
     group, baseline, week6, week12 = rows_of(page, "t1")
     assert group == ["Regulatory T cells (Treg), cells/µL (TREGABS)"]
     # Quartiles of 10, 12, 14, 16: 11.5, 13, 14.5
-    assert baseline[:7] == ["Baseline", "4", "4", "13.0 [11.5, 14.5]", "0", "0", "0"]
+    assert baseline[:7] == ["Baseline", "4", "4/4", "13.0 [11.5, 14.5]", "0/4", "0/4", "0/4"]
     # Week 6: 20, 24, 28; changes 10, 12, 14; ratios 2, 2, 2; exact P of three rises 2/8; Holm over one visit
-    assert week6[:8] == ["Week 6", "4", "3", "24.0 [22.0, 26.0]", "0", "1", "0", "3"]
-    assert week6[8:] == ["12.0 [11.0, 13.0]", "12.0 (no CI)", "2.00", "0.250 (exact)", "0.250"]
+    assert week6[:8] == ["Week 6", "4", "3/4", "24.0 [22.0, 26.0]", "0/3", "1/4", "0/4", "3/4"]
+    assert week6[8:] == ["12.0 [11.0, 13.0]", "12.0 (no CI)", "2.00", "0.250 (exact; n = 3)", "0.250"]
     # Week 12: one value of 40 events, one failed, two without a record
-    assert week12[:8] == ["Week 12", "4", "1", "30.0 [30.0, 30.0]", "1", "0", "1", "1"]
+    assert week12[:8] == ["Week 12", "4", "1/4", "30.0 [30.0, 30.0]", "1/1", "0/4", "1/4", "1/4"]
 
 
 def test_one_pair_has_a_change_but_no_p_value(page: str):
@@ -205,15 +209,20 @@ def test_baseline_has_no_change_from_itself(page: str):
 def test_an_unscheduled_draw_is_in_the_listings_but_not_in_table_1(page: str):
     assert not any("UNSCHEDULED" in cell for row in rows_of(page, "t1") for cell in row)
     mapped = [row for row in rows_of(page, "l3") if row[1] == "UNSCHEDULED"]
-    assert [(row[0], row[4], row[6], row[7]) for row in mapped] == [("001", "Week 6", "no", "60")]
+    assert mapped == [
+        [
+            *("001", "UNSCHEDULED", "001.UNSCHEDULED", "2024-04-13", "–", "OUTSIDE_WINDOW", "0/1"),
+            *("60", "–", "–", "–"),
+        ]
+    ]
 
 
 def test_the_state_of_every_subject_at_every_visit_is_shown(page: str):
     states = {row[0]: row[1:] for row in rows_of(page, "t3")}
-    assert states["001"] == ["D", "D", "W", "D"]
-    assert states["002"] == ["D", "D", "F 0/1 TUBE_REJECTED", "."]
-    assert states["004"] == ["D", "N 0/1 HAEMOLYSED", ".", "."]
-    assert [states[letter][1] for letter in "DWFN."] == ["3", "0", "0", "1", "0"]
+    assert states["001"] == ["D", "D", "W"]
+    assert states["002"] == ["D", "D", "F 0/1 TUBE_REJECTED"]
+    assert states["004"] == ["D", "N 0/1 HAEMOLYSED", "."]
+    assert [states[letter][1] for letter in "DWFN."] == ["3/4", "0/4", "0/4", "1/4", "0/4"]
 
 
 def test_every_tube_that_is_not_ok_is_listed_with_its_reason(page: str):
@@ -241,10 +250,27 @@ def test_flagged_and_missing_values_are_listed_with_their_events(page: str):
     ]
 
 
-def test_a_draw_outside_its_window_is_marked(page: str):
-    week12 = next(row for row in rows_of(page, "l3") if row[:2] == ["001", "Week 12"])
-    # Day 130 lies 3 days behind the window 65 to 127 and 45 behind the target
-    assert week12[4:] == ["", "NO", "yes", "130", "85", "45", "65 to 127"]
+def test_every_draw_is_listed_with_the_visit_of_its_day_and_how_far_it_is_from_the_target():
+    counts = counts_of(TREG)
+    candidates = candidates_of(counts, VISITS)
+    early = candidates["specimen"] == "001.Week 12"
+    candidates.loc[early, ["analysis_visit", "target_day", "days_from_target"]] = ["Week 6", 43, 17]
+    rows = rows_of(render_report(tables_of(counts, candidates=candidates)), "l3")
+    moved = next(row for row in rows if row[:2] == ["001", "Week 12"])
+    assert moved[4:7] == ["Week 6", "–", "1/1"]
+    assert moved[8:] == ["43", "17", "2 to 64"]
+
+
+def test_a_check_of_the_dataset_that_failed_stands_first():
+    checks = pd.DataFrame(
+        [["V01", "Columns", "PASS", "0", ""], ["V16", "Changes", "FAIL", "1", "ADCP, S1: CHG is 2"]],
+        columns=["check", "rule", "status", "problems", "detail"],
+    )
+    rows = rows_of(render_report(tables_of(counts_of(TREG), checks=checks)), "dataset-checks")
+    assert rows == [
+        ["V16", "FAIL", "Changes", "1", "ADCP, S1: CHG is 2"],
+        ["V01", "PASS", "Columns", "0", ""],
+    ]
 
 
 def test_gates_placed_by_hand_are_listed(page: str):
@@ -255,8 +281,8 @@ def test_clinical_values_are_measured_or_counted():
     units = {"SLEDAI": "score", "Crithidia": ""}
     clinical = clinical_by_visit(WIDE, VISITS, units=units, n_planned=4)
     rows = rows_of(render_report(tables_of(counts_of(TREG), clinical_by_visit=clinical)), "t2")
-    assert rows[1][:4] == ["Baseline", "4", "2", "10.0 [9.0, 11.0]"]
-    assert rows[2][4:6] == ["1", "-4.0 [-4.0, -4.0]"]
+    assert rows[1][:4] == ["Baseline", "4", "2/4", "10.0 [9.0, 11.0]"]
+    assert rows[2][4:6] == ["1/4", "-4.0 [-4.0, -4.0]"]
     # Clopper-Pearson of 2/2: lower limit 0.025^(1/2) = 15.8 %
     assert rows[5][3] == "2/2, 100.0 (15.8 to 100.0) %"
 
@@ -302,18 +328,22 @@ def as_read_from_csv(frame: pd.DataFrame) -> pd.DataFrame:
 
 
 def test_tables_read_as_text_give_the_same_page(page: str):
-    counts = mark_analysis_records(as_read_from_csv(counts_of(TREG).drop(columns="analysis")), VISITS)
+    made = ["analysis", "lod_events", "lloq_events", "quantifiable", "lloq_value"]
+    counts = recorded(as_read_from_csv(counts_of(TREG).drop(columns=made)), VISITS)
     plain = tables_of(counts, pictures=(picture(),))
-    names = ("inventory", "populations", "gates", "visit_wide", "visits", "subjects", "cell_counts")
+    names = (
+        *("inventory", "populations", "gates", "visit_wide", "visits", "subjects", "cell_counts"),
+        "completeness",
+    )
     text = {name: as_read_from_csv(getattr(plain, name)) for name in names}
     assert render_report(dataclasses.replace(plain, **text)) == page
 
 
 def test_the_page_does_not_hang_on_the_order_of_a_hash(page: str):
     made = "render_report(tables_of(counts_of(TREG), pictures=(picture(),)))"
-    code = f"from test_page import *; print({made}, end='')"
-    here = Path(__file__).parent
-    paths = os.pathsep.join([str(here), str(here.parents[1] / "src")])
+    code = f"from tests.report.test_page import *; print({made}, end='')"
+    here = Path(__file__).parents[2]
+    paths = os.pathsep.join([str(here), str(here / "src")])
     environment = {**os.environ, "PYTHONHASHSEED": "4711", "PYTHONPATH": paths, "PYTHONIOENCODING": "utf-8"}
     run = subprocess.run(
         [sys.executable, "-c", code], env=environment, capture_output=True, check=True, cwd=here
@@ -334,6 +364,7 @@ def test_a_study_without_a_subject_still_has_a_report():
             gates=GATES.iloc[:0],
             visit_wide=WIDE.iloc[:0],
             subjects=SUBJECTS.iloc[:0],
+            completeness=completeness(nobody, subjects=[], visits=VISITS["visit"]),
             clinical=pd.DataFrame(columns=["subject", "test", "collected", "value", "unit"]),
             exposure=pd.DataFrame(columns=["subject", "drug", "start", "end", "dose", "unit"]),
         )
@@ -348,7 +379,7 @@ def test_a_study_in_which_nothing_was_done_says_so_for_every_subject():
     page = render_report(tables_of(counts_of(nothing)))
     states = {row[0]: row[1:] for row in rows_of(page, "t3")}
     assert states["001"] == ["N 0/1 FREEZER"] * 3
-    assert [row[2] for row in rows_of(page, "t1")[1:]] == ["0", "0", "0"]
+    assert [row[2] for row in rows_of(page, "t1")[1:]] == ["0/4", "0/4", "0/4"]
     assert "No draw with a value." in page
 
 

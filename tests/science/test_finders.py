@@ -8,7 +8,15 @@ import pytest
 from cytotrial.errors import GateError, TemplateError
 from cytotrial.science.densities import deepest_valley, density
 from cytotrial.science.finders import View, check_finders, find_gate, finder_names
-from cytotrial.terms import Dimension, Find, GatingStrategy, PolygonGate, Population
+from cytotrial.terms import (
+    Dimension,
+    EllipsoidGate,
+    Find,
+    GatingStrategy,
+    PolygonGate,
+    Population,
+    RectangleGate,
+)
 
 CD4 = Dimension("CD4")
 
@@ -155,6 +163,66 @@ def test_singlets_are_kept_and_doublets_are_not():
     kept = np.mean((height / area > low) & (height / area < high))
     assert kept > 0.998
     assert np.mean(doublet_height / doublet_area > low) < 0.001
+
+
+def test_a_tail_ends_where_the_density_falls_no_more():
+    # A normal peak of SD 0.05 at 0.3 on a flat background up to 1: its slope is below 1 % of the steepest
+    # beyond 3.8 SD, at 0.49.
+    rng = np.random.default_rng(8)
+    values = np.concatenate([rng.normal(0.3, 0.05, 50_000), rng.uniform(0.0, 1.0, 500)])
+    assert cut("tail", View((CD4,), (values,)), tolerance=0.02) == pytest.approx(0.47, abs=0.03)
+    mirrored = find_gate("tail", View((CD4,), (1 - values,)), {"tolerance": 0.02, "side": "left"})
+    assert mirrored.gate.low[0] == pytest.approx(1 - 0.47, abs=0.03)
+
+
+def test_a_fixed_gate_is_where_the_template_says():
+    view = View((CD4, Dimension("CD8")), (np.zeros(3), np.zeros(3)))
+    assert find_gate("fixed", view, {"low": [0.5, None], "high": 0.9}).gate == RectangleGate(
+        view.dimensions, (0.5, None), (0.9, 0.9)
+    )
+    ellipse = {"mean": [0.1, 0.2], "covariance": [[1, 0], [0, 1]], "distance_square": 4}
+    assert find_gate("fixed", view, ellipse).gate == EllipsoidGate(
+        view.dimensions, (0.1, 0.2), ((1.0, 0.0), (0.0, 1.0)), 4.0
+    )
+    with pytest.raises(GateError, match="one geometry"):
+        find_gate("fixed", view, {"low": 0.5} | ellipse)
+    with pytest.raises(GateError, match="3 limits for 2 dimensions"):
+        find_gate("fixed", view, {"low": [0.1, 0.2, 0.3]})
+
+
+def beads_and_cells(n_beads: int = 1000) -> tuple[np.ndarray, np.ndarray]:
+    """Beads at 0.9 and 0.85 with a CV of 3 % (0.003 on the logicle), pairs 0.067 higher; dim cells."""
+    rng = np.random.default_rng(9)
+    x = [
+        rng.normal(0.3, 0.1, 20_000),
+        rng.normal(0.9, 0.003, n_beads),
+        rng.normal(0.967, 0.002, n_beads // 50),
+    ]
+    y = [
+        rng.normal(0.3, 0.1, 20_000),
+        rng.normal(0.85, 0.003, n_beads),
+        rng.normal(0.917, 0.002, n_beads // 50),
+    ]
+    return np.concatenate(x), np.concatenate(y)
+
+
+def test_single_beads_are_gated_and_neither_cells_nor_pairs_of_beads():
+    x, y = beads_and_cells()
+    gate = find_gate("beads", View((CD4, Dimension("CD8")), (x, y)), {"above": (0.7, 0.7)}).gate
+    assert isinstance(gate, RectangleGate)
+    inside = (x >= gate.low[0]) & (x < gate.high[0]) & (y >= gate.low[1]) & (y < gate.high[1])
+    assert np.mean(inside[20_000:21_000]) > 0.99
+    assert not inside[:20_000].any()
+    assert not inside[21_000:].any()
+
+
+def test_bright_debris_is_not_taken_for_beads():
+    rng = np.random.default_rng(10)
+    view = View((CD4, Dimension("CD8")), (rng.uniform(0.7, 1, 500), rng.uniform(0.7, 1, 500)))
+    with pytest.raises(GateError, match="Are these beads"):
+        find_gate("beads", view, {"above": (0.7, 0.7)})
+    with pytest.raises(GateError, match="beads need 50"):
+        find_gate("beads", View(view.dimensions, beads_and_cells(20)), {"above": (0.7, 0.7)})
 
 
 def test_an_empty_valley_is_cut_in_its_middle():

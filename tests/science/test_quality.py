@@ -231,11 +231,46 @@ def test_a_tube_of_few_events_is_not_judged_over_time_and_says_so(n: int):
     found = assess(tube(arrivals(n), PE_A=signal(n)))
     assert found.keep.all()
     assert found.keep.size == n
-    assert "TOO_FEW_FOR_TIME_CHECK" in found.flags
+    assert f"TIME_NOT_JUDGED:{n}" in found.flags
+    assert found.time_check == "not judged"
 
 
-def test_a_tube_of_just_enough_events_is_judged():
-    assert assess(tube(arrivals(1_575), PE_A=signal(1_575))).flags == ()
+@pytest.mark.parametrize("n", [1_575, 7_574])
+def test_a_tube_of_fewer_than_a_hundred_bins_is_hardly_judged_and_says_so(n: int):
+    # 100 bins need 101 half bins of 75 events: 7,575.
+    found = assess(tube(arrivals(n), PE_A=signal(n)))
+    assert found.flags == (f"TIME_HARDLY_JUDGED:{n}",)
+    assert found.time_check == "hardly judged"
+
+
+def test_a_tube_of_a_hundred_bins_is_judged():
+    found = assess(tube(arrivals(7_575), PE_A=signal(7_575)))
+    assert (found.flags, found.time_check, found.trace) == ((), "judged", None)
+
+
+def test_what_was_removed_is_handed_on_as_a_small_trace_that_holds_every_event():
+    off = stretch(8_000, 10_000)
+    time = arrivals()
+    found = assess(tube(time, FSC_A=signal(seed=3), PE_A=np.where(off, 2 * signal(), signal())))
+    trace = found.trace
+    assert trace.channels[0] == "PE-A"
+    assert (trace.begin, trace.end) == (pytest.approx(time[0], rel=1e-5), pytest.approx(time[-1], rel=1e-5))
+    assert trace.rate.sum() == N
+    assert trace.counts.shape == (2, trace.rate.size, 48)
+    assert trace.counts.sum(axis=(1, 2)).tolist() == [N, N]
+    # Where the signal doubles the events lie higher: by ln 2 on the arcsinh scale.
+    low, high = trace.ends[0]
+    levels = low + (np.arange(48) + 0.5) / 48 * (high - low)
+    place = (np.arange(trace.rate.size) + 0.5) / trace.rate.size
+    middle = (trace.counts[0] @ levels) / trace.counts[0].sum(axis=1)
+    inside = (place > 0.42) & (place < 0.48)
+    assert np.median(middle[inside]) - np.median(middle[place < 0.38]) == pytest.approx(np.log(2), abs=0.1)
+
+
+def test_a_tube_without_time_has_its_trace_over_the_order_of_events():
+    trace = assess(tube(None, PE_A=signal())).trace
+    assert not trace.has_time
+    assert (trace.begin, trace.end) == (0, N - 1)
 
 
 def test_a_channel_without_spread_is_no_obstacle():

@@ -9,12 +9,14 @@ import pandas as pd
 import pytest
 
 from cytotrial.science.statistics import (
+    analysis_records,
+    baseline_values,
     cell_counts_by_visit,
     clinical_by_visit,
+    completeness,
     geometric_mean,
     hodges_lehmann,
     holm,
-    mark_analysis_records,
     median_ratio,
     paired_changes,
     proportion,
@@ -161,53 +163,126 @@ VISITS = pd.DataFrame(
 
 
 def records(*rows: tuple[object, ...]) -> pd.DataFrame:
-    columns = ["subject", "visit", "study_day", "collected", "specimen", "value", "events", "status"]
+    """The trial dataset: every value answers for its visit; limits of 20 and 50 events."""
+    columns = ["subject", "visit", "value", "events", "status", "flags"]
     table = pd.DataFrame(rows, columns=columns)
-    return table.assign(parameter="TREGABS", unit="10^6/L")
-
-
-def test_of_two_draws_at_a_visit_the_nearer_to_the_target_day_is_used():
-    counts = records(
-        ("001", "Week 6", 50, "2024-04-19", "b", 9.0, 900, "OK"),
-        ("001", "Week 6", 44, "2024-04-13", "a", 8.0, 800, "OK"),
+    events = pd.to_numeric(table["events"])
+    return table.assign(
+        parameter="TREGABS",
+        unit="10^6/L",
+        analysis=np.where(table["value"].notna(), "Y", ""),
+        quantifiable=np.where(
+            events.isna(), "", np.where(events < 50, "DETECTED, NOT QUANTIFIABLE", "QUANTIFIABLE")
+        ),
+        lloq_value=pd.to_numeric(table["value"]) / events * 50,
     )
-    assert mark_analysis_records(counts, VISITS)["analysis"].tolist() == ["", "Y"]
-
-
-def test_a_failed_or_unscheduled_draw_is_never_used():
-    counts = records(
-        ("001", "Week 6", 43, "2024-04-12", "a", 8.0, 800, "FAIL"),
-        ("001", "Week 6", 60, "2024-04-29", "b", 9.0, 900, "WARN"),
-        ("001", "UNSCHEDULED", 20, "2024-03-20", "c", 7.0, 700, "OK"),
-    )
-    assert mark_analysis_records(counts, VISITS)["analysis"].tolist() == ["", "Y", ""]
 
 
 def test_losses_are_counted_by_subject_and_reason():
     counts = records(
-        ("001", "Baseline", 1, "", "a", 10.0, 500, "OK"),
-        ("002", "Baseline", 1, "", "b", 2.0, 40, "WARN"),
-        ("001", "Week 6", 43, "", "c", None, None, "FAIL"),
-        ("002", "Week 6", 43, "", "d", None, None, "NOT_DONE"),
+        ("001", "Baseline", 10.0, 500, "OK", ""),
+        ("002", "Baseline", 2.0, 40, "WARN", "BELOW_LLOQ"),
+        ("001", "Week 6", None, None, "FAIL", "NO_COUNT"),
+        ("002", "Week 6", None, None, "NOT_DONE", "NOT_DONE:clotted"),
+        ("003", "Week 6", None, None, "NOT_DONE", "NO_TUBE_IN_SHEET"),
     )
-    table = cell_counts_by_visit(mark_analysis_records(counts, VISITS), VISITS, n_planned=3, lloq_events=50)
+    table = cell_counts_by_visit(counts, VISITS, n_planned=3)
     baseline, week6 = table.to_dict("records")
     assert baseline["visit"] == "Baseline"
     assert (baseline["n_planned"], baseline["n"], baseline["n_below_lloq"]) == (3, 2, 1)
+    # The third subject's visit is not in the sheet: it may not be due.
     assert (week6["n"], week6["n_failed"], week6["n_not_done"]) == (0, 1, 1)
     # 50 events would have been 10/500*50 = 1.0 and 2/40*50 = 2.5 cells/µL
     assert baseline["lloq_value"] == pytest.approx(1.75)
 
 
+CANDIDATES = pd.DataFrame(
+    [
+        ("001", "a", "Screening", "Y", "", 9.0, 180, 20_000, None, None),
+        ("001", "b", "Baseline", "Y", "Y", 10.0, 200, 20_000, None, None),
+        ("001", "c", "Week 6", "", "", 11.0, 220, 20_000, None, None),
+        ("001", "d", "Week 6", "Y", "", 12.0, 300, 20_000, 30, 10_000),
+        ("002", "e", "Screening", "Y", "Y", 20.0, 400, 20_000, None, None),
+        ("002", "f", "Week 6", "Y", "", 30.0, 600, 20_000, None, None),
+    ],
+    columns=[
+        *("subject", "specimen", "analysis_visit", "answers", "baseline", "value", "events"),
+        *("parent_events", "background_events", "background_parent_events"),
+    ],
+).assign(parameter="TREGABS", lod_events=20, lloq_events=50, quantifiable="QUANTIFIABLE")
+
+
+def dataset(*specimens: tuple[str, str, str, float | None]) -> pd.DataFrame:
+    rows = pd.DataFrame(specimens, columns=["subject", "visit", "specimen", "value"])
+    known = CANDIDATES.set_index("specimen")
+    return rows.assign(
+        parameter="TREGABS",
+        unit="10^6/L",
+        status="OK",
+        flags="",
+        events=rows["specimen"].map(known["events"]),
+        parent_events=20_000,
+    )
+
+
+def test_a_record_is_used_at_the_visit_that_it_answers_for_and_nowhere_else():
+    found = analysis_records(
+        dataset(
+            ("001", "Week 6", "d", 12.0), ("001", "UNSCHEDULED", "d", 12.0), ("001", "Week 12", "", None)
+        ),
+        CANDIDATES,
+    )
+    assert found["analysis"].tolist() == ["Y", "", ""]
+    assert found["quantifiable"].tolist() == ["QUANTIFIABLE", "QUANTIFIABLE", ""]
+
+
+def test_the_value_at_the_limit_of_quantitation_is_that_of_events_above_background():
+    # 300 events less 30 of 10,000 · 20,000 = 60 are 240 for 12 cells/µL: 50 are 2.5.
+    found = analysis_records(dataset(("001", "Week 6", "d", 12.0)), CANDIDATES)
+    assert found["lloq_value"].tolist() == [2.5]
+
+
+def test_changes_are_counted_from_the_flagged_baseline_though_it_is_of_another_visit():
+    # 001: 12 − 10; 002 has no baseline visit, its screening value is flagged: 30 − 20.
+    counts = analysis_records(
+        dataset(("001", "Baseline", "b", 10.0), ("001", "Week 6", "d", 12.0), ("002", "Week 6", "f", 30.0)),
+        CANDIDATES,
+    )
+    table = cell_counts_by_visit(counts, VISITS, n_planned=2, baselines=baseline_values(CANDIDATES))
+    week6 = table[table["visit"] == "Week 6"].iloc[0]
+    assert (week6["n_paired"], week6["change_median"]) == (2, 6.0)
+    assert cell_counts_by_visit(counts, VISITS, n_planned=2)["n_paired"].tolist() == [0, 1]
+
+
+def test_what_there_is_of_a_subject_at_a_visit_is_what_the_worst_parameter_has():
+    rows = pd.DataFrame(
+        [
+            ("001", "Baseline", "CD4ABS", "OK", ""),
+            ("001", "Baseline", "TREGABS", "WARN", "FEW_BEADS"),
+            ("002", "Baseline", "CD4ABS", "OK", ""),
+            ("002", "Baseline", "TREGABS", "NOT_DONE", "NOT_DONE:clotted"),
+            ("003", "Baseline", "CD4ABS", "FAIL", "NO_COUNT:no bead"),
+            ("003", "Baseline", "TREGABS", "NOT_DONE", "NO_TUBE:treg"),
+            ("004", "Baseline", "CD4ABS", "NOT_DONE", "NO_TUBE_IN_SHEET"),
+            ("004", "Baseline", "TREGABS", "NOT_DONE", "NO_TUBE_IN_SHEET"),
+        ],
+        columns=["subject", "visit", "parameter", "status", "flags"],
+    )
+    found = completeness(rows, subjects=["001", "002", "003", "004", "005"], visits=["Baseline"])
+    assert found["state"].tolist() == ["W", "N", "F", ".", "."]
+    assert found["available"].tolist() == [2, 1, 0, 0, 0]
+    assert found["reasons"].tolist()[1:3] == ["NOT_DONE:clotted", "NO_COUNT:no bead;NO_TUBE:treg"]
+
+
 def test_changes_pair_each_subject_with_itself():
     counts = records(
-        ("001", "Baseline", 1, "", "a", 10.0, 500, "OK"),
-        ("002", "Baseline", 1, "", "b", 20.0, 500, "OK"),
-        ("003", "Week 6", 43, "", "c", 99.0, 500, "OK"),
-        ("002", "Week 6", 43, "", "d", 25.0, 500, "OK"),
-        ("001", "Week 6", 43, "", "e", 13.0, 500, "OK"),
+        ("001", "Baseline", 10.0, 500, "OK", ""),
+        ("002", "Baseline", 20.0, 500, "OK", ""),
+        ("003", "Week 6", 99.0, 500, "OK", ""),
+        ("002", "Week 6", 25.0, 500, "OK", ""),
+        ("001", "Week 6", 13.0, 500, "OK", ""),
     )
-    table = cell_counts_by_visit(mark_analysis_records(counts, VISITS), VISITS, n_planned=3, lloq_events=50)
+    table = cell_counts_by_visit(counts, VISITS, n_planned=3)
     week6 = table[table["visit"] == "Week 6"].iloc[0]
     # Changes 3 and 5; subject 003 has no baseline
     assert (week6["n"], week6["n_paired"], week6["change_median"]) == (3, 2, 4.0)
@@ -230,8 +305,6 @@ def test_clinical_tests_are_measured_or_counted():
 
 
 def test_an_empty_dataset_gives_an_empty_table_with_its_columns():
-    table = cell_counts_by_visit(
-        mark_analysis_records(records(), VISITS), VISITS, n_planned=0, lloq_events=50
-    )
+    table = cell_counts_by_visit(records(), VISITS, n_planned=0)
     assert len(table) == 0
     assert {"parameter", "visit", "median", "p_holm", "lloq_value"} <= set(table.columns)

@@ -162,6 +162,25 @@ def test_an_event_on_a_threshold_stays_on_its_side_when_the_threshold_is_moved(
     assert below < moved or lower == at
 
 
+ALL_SCALES = [
+    *(logicle(), logicle(w=1.2, a=0.5), logicle(w=0), hyperlog(), asinh(), biex(), linear(a=100)),
+    *(log(), flowjo_log(offset=3, decades=4)),
+]
+
+
+@pytest.mark.parametrize("scale", ALL_SCALES, ids=lambda s: s.kind)
+def test_events_in_double_precision_whose_place_is_the_threshold_are_at_it(scale: Transform) -> None:
+    # As of a file of integers on logarithmic amplifiers: powers of ten, which single precision does not hold,
+    # and a cut that was taken from one of them, where many events lie.
+    random = np.random.default_rng(4)
+    x = np.exp(random.uniform(2, 12, 1500))
+    if scale.kind not in {"log", "flowjo_log"}:
+        x = np.concatenate([x, -np.exp(random.uniform(-1, 6, 500))])
+    for place in forward_exact(scale, x)[::5]:
+        moved = first_at_or_above(scale, float(place))
+        np.testing.assert_array_equal(x >= moved, forward_exact(scale, x) >= place)
+
+
 def test_without_a_linear_region_logicle_is_asinh_also_close_to_zero() -> None:
     # With W = 0, Moore & Parks' biexponential is a hyperbolic sine: GatingML's fasinh of the same T, M, A.
     x = np.array([-1e4, -1e-9, -1e-15, 0.0, 1e-30, 1e-12, 1e-3, 5.0, 2e5])

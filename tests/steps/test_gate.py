@@ -47,7 +47,18 @@ def here(trial: Path, repository: Path, monkeypatch: pytest.MonkeyPatch) -> Path
     shutil.rmtree(trial / "config", ignore_errors=True)
     shutil.rmtree(trial / "results", ignore_errors=True)
     shutil.copytree(repository / "config", trial / "config")
+    leave_the_batch_alone(Path("config/config.yaml"))
     return trial
+
+
+def leave_the_batch_alone(config: Path) -> None:
+    """Gate every tube by itself, and by the templates' own constants: no other unit has to be read."""
+    text = config.read_text(encoding="utf-8")
+    for panel in ("count", "treg", "th17"):
+        reference = f"    reference:\n      file: config/gating/{panel}.reference.json\n"
+        assert reference in text
+        text = text.replace(reference, "    batch_reference: false\n")
+    config.write_text(text, encoding="utf-8")
 
 
 def gated(
@@ -92,8 +103,9 @@ def test_an_fmo_gate_looks_at_the_fmo_of_its_own_batch(here: Path):
     marker = {tube.sample_id: tube.control_for for tube in plan.trial.tubes}
     used = [(row["sample_id"], row["control"]) for row in gates if row["population"] == "FOXP3+"]
     assert used
-    for sample, control in used:
-        assert batch[control] == batch[sample]
+    for sample, paired in used:
+        control, how = paired.split(":")
+        assert (batch[control], how) == (batch[sample], "batch")
         assert marker[control] == "FOXP3"
 
 
@@ -178,6 +190,28 @@ def test_a_control_of_a_marker_that_the_panel_lacks_is_refused_before_gating(her
     with pytest.raises(
         TemplateError, match="control marker 'FoxP3' is not in the panel; did you mean 'FOXP3'"
     ):
+        compile_gating(Path("config/config.yaml"), panel="treg")
+
+
+@pytest.mark.parametrize(
+    ("beside", "message"),
+    [
+        ("bound: {control: {role: fmo, marker: FoxP3}}", "control marker 'FoxP3' is not in the panel"),
+        ("second: {finder: tails}", "gate finder 'tails' does not exist; did you mean 'tail'"),
+        (
+            "fallback: {finder: tail, tolerence: 1}",
+            "tail has no argument 'tolerence'; did you mean 'tolerance'",
+        ),
+    ],
+)
+def test_what_stands_beside_a_finder_or_in_its_place_is_checked_before_gating(
+    here: Path, beside: str, message: str
+):
+    find = f"{{finder: negative_offset, offset: 0.2, {beside}}}"
+    quantile = "{finder: control_quantile, quantile: 0.99, control: {role: fmo, marker: FOXP3}}"
+    assert quantile in FMO_TEMPLATE
+    Path("config/gating/treg.yaml").write_text(FMO_TEMPLATE.replace(quantile, find), encoding="utf-8")
+    with pytest.raises(TemplateError, match=message):
         compile_gating(Path("config/config.yaml"), panel="treg")
 
 

@@ -24,13 +24,16 @@ def package(tmp_path: Path) -> Path:
 @pytest.mark.parametrize(
     ("edited", "rules"),
     [
-        ("science/counting.py", {"count", "dataset", "report"}),
-        ("science/finders.py", {"gate", "read_gating", "report"}),
-        ("science/compensation/estimate.py", {"compensate"}),
-        ("files/fcs/decode.py", {"check", "compensate", "gate"}),
+        ("science/counting/absolute.py", {"count", "dataset", "report"}),
+        ("science/finders/valleys.py", {"place", "pool", "gate", "score", "read_gating", "report", "review"}),
+        ("science/compensation/estimate.py", {"compensate", "judge_matrices", "report"}),
+        ("files/fcs/decode.py", {"check", "check_dataset", "compensate", "judge_matrices", "place", "gate"}),
+        ("files/cdisc/xpt.py", {"adam", "check_dataset", "define", "sdtm"}),
+        ("science/cdisc/conformance/adam.py", {"check_dataset"}),
         ("report/page.py", {"report"}),
-        ("files/tables.py", set(STEPS) - {"read_gating", "report"}),
-        ("terms.py", set(STEPS) - {"collect"}),
+        ("report/review.py", {"review"}),
+        ("files/tables.py", set(STEPS) - {"read_gating"}),
+        ("terms.py", set(STEPS) - {"collect", "define"}),
         ("demo/light.py", set()),
         ("cli.py", set()),
     ],
@@ -53,26 +56,68 @@ def test_the_gating_job_does_not_depend_on_report_or_demo():
     assert not [name for name in modules_of("steps/gate.py") if name.startswith(("report/", "demo/", "cli"))]
 
 
-def plan_of(*subjects: str, shards: int | None) -> Plan:
-    tubes = tuple(
-        Tube(f"T{subject}", f"{subject}.fcs", "treg", Role.SAMPLE, "B1", subject=subject)
-        for subject in subjects
+FMO_TEMPLATE = """
+version: 1.0.0
+populations:
+  - name: FOXP3+
+    channels: [FOXP3]
+    find: {finder: control_quantile, control: {role: fmo, marker: FOXP3}}
+"""
+
+
+def plan_of(*tubes: Tube, gating: str = "none.yaml", shards: int | None = None) -> Plan:
+    """A plan of tubes whose files are there, all of panel treg."""
+    settings = SimpleNamespace(
+        execution=SimpleNamespace(shards=shards),
+        fcs_dir="fcs",
+        results="results",
+        panels={"treg": SimpleNamespace(gating=gating, batch_reference=True)},
     )
-    control = Tube("C1", "c.fcs", "treg", Role.FMO, "B1", control_for="FOXP3")
-    settings = SimpleNamespace(execution=SimpleNamespace(shards=shards), fcs_dir="fcs", results="results")
-    return Plan(SimpleNamespace(tubes=(*tubes, control), settings=settings), {})  # type: ignore[arg-type]
+    files = {f"fcs/{tube.fcs}": tube.sample_id for tube in tubes}
+    return Plan(SimpleNamespace(tubes=tubes, settings=settings, storage=""), files)  # type: ignore[arg-type]
+
+
+def sample(subject: str, batch: str = "B1") -> Tube:
+    return Tube(f"T{subject}", f"{subject}.fcs", "treg", Role.SAMPLE, batch, subject=subject)
+
+
+def fmo(name: str, batch: str = "B1", marker: str = "FOXP3") -> Tube:
+    return Tube(name, f"{name}.fcs", "treg", Role.FMO, batch, control_for=marker)
 
 
 def test_a_job_takes_a_subject_and_the_batchs_controls_are_a_job_of_their_own():
-    plan = plan_of("S1", "S2", shards=None)
+    plan = plan_of(sample("S1"), sample("S2"), fmo("C1"))
     assert list(plan.units) == ["batch.B1", "subject.S1", "subject.S2"]
+
+
+@pytest.fixture
+def fmo_gating(tmp_path: Path) -> str:
+    (tmp_path / "treg.yaml").write_text(FMO_TEMPLATE, encoding="utf-8")
+    return str(tmp_path / "treg.yaml")
+
+
+def test_a_job_reads_the_controls_of_its_batch_that_gates_look_at_and_no_others(fmo_gating: str):
+    tubes = (sample("S1"), fmo("C1"), fmo("C2", marker="CD25"), fmo("C3", batch="B2"))
+    plan = plan_of(*tubes, gating=fmo_gating)
     assert [tube.sample_id for tube in plan.controls_of("treg", "subject.S1")] == ["C1"]
+
+
+def test_a_batch_without_a_control_may_look_at_those_of_any_other_batch(fmo_gating: str):
+    tubes = (sample("S1", "B3"), fmo("C1"), fmo("C2", marker="CD25"), fmo("C3", batch="B2"))
+    plan = plan_of(*tubes, gating=fmo_gating)
+    assert [tube.sample_id for tube in plan.controls_of("treg", "subject.S1")] == ["C1", "C3"]
+
+
+def test_a_panel_whose_finders_do_not_look_at_the_batch_has_no_first_pass(fmo_gating: str, repository: Path):
+    drawn = str(repository / "config" / "gating" / "treg.yaml")
+    assert plan_of(sample("S1"), gating=fmo_gating).pools == ()
+    assert plan_of(sample("S1"), fmo("C1", "B2"), gating=drawn).pools == (("treg", "B1"),)
 
 
 def test_one_more_subject_moves_no_other_to_another_shard():
     subjects = [f"S{number:03d}" for number in range(60)]
-    units = plan_of(*subjects, shards=8).units
-    more = plan_of("A000", *subjects, shards=8).units
+    units = plan_of(*map(sample, subjects), shards=8).units
+    more = plan_of(*map(sample, ["A000", *subjects]), shards=8).units
     moved = [
         tube.subject
         for unit, tubes in units.items()

@@ -13,6 +13,7 @@ import pytest
 import yaml
 
 from cytotrial.errors import ConfigError, CytotrialError
+from cytotrial.files.overrides import write_overrides
 from cytotrial.files.template import read_template
 from cytotrial.files.yaml_strict import read_yaml
 from cytotrial.steps.trial import Trial, load_trial
@@ -184,11 +185,11 @@ def test_files_and_folders_that_cannot_be_right_are_refused(
     assert expected in refused(**changes)
 
 
-def test_gates_placed_by_hand_are_refused_and_not_ignored(study: Path) -> None:
-    Path("overrides.tsv").write_text("override_id\tgate\n", encoding="utf-8")
+def test_an_overrides_file_of_another_form_is_refused_with_the_study(study: Path) -> None:
+    write_overrides(Path("overrides.tsv"), ())
     load(overrides="overrides.tsv")
     Path("overrides.tsv").write_text("override_id\tgate\n1\tCD4+\n", encoding="utf-8")
-    assert "holds gates placed by hand, which are not applied" in refused(overrides="overrides.tsv")
+    assert "overrides.tsv, 1 problem; no override is applied\n  line 1:" in refused(overrides="overrides.tsv")
 
 
 def test_a_draw_without_a_row_for_a_tube_that_its_parameters_need_is_a_warning(study: Path) -> None:
@@ -217,6 +218,24 @@ def test_an_unstimulated_tube_is_missed_where_background_is_subtracted(study: Pa
 def test_a_count_tube_without_beads_or_volume_is_a_warning(study: Path) -> None:
     edit("samples", ("B01 - 50000 50 a", "B01 - - 50 a"))
     assert load().warnings == ("samples.tsv, line 2: beads_per_tube empty, so nothing is counted per µL",)
+
+
+def test_what_the_count_method_needs_of_the_sheets_and_does_not_find_is_a_warning(study: Path) -> None:
+    assert load(counts={"method": "volumetric"}).warnings == (
+        "samples.tsv, line 2: dilution empty, so nothing is counted per µL",
+        "samples.tsv, line 7: dilution empty, so nothing is counted per µL",
+    )
+    Path("cbc.tsv").write_text(
+        "specimen\tlymphocytes_10e9_per_l\tcollected\nS001.W00\t1.2\t2024-01-08\n", encoding="utf-8"
+    )
+    sheets = {**CONFIG["sheets"], "cbc": "cbc.tsv"}
+    assert load(counts={"method": "dual_platform"}, sheets=sheets).warnings == (
+        "samples.tsv, line 7: specimen S001.UNSCHEDULED has no blood count, so nothing is counted per µL",
+    )
+
+
+def test_two_platforms_without_blood_counts_are_an_error(study: Path) -> None:
+    assert "name their sheet under sheets.cbc" in refused(counts={"method": "dual_platform"})
 
 
 def test_single_stains_that_do_not_cover_the_panel_are_a_warning_by_batch(study: Path) -> None:

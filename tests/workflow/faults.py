@@ -20,14 +20,17 @@ PATH = f"{BIN}{os.pathsep}{os.environ['PATH']}"
 
 
 def results_in(study: Study, name: str = "results") -> Contents:
-    """Every result by its path; not the manifest, which has a clock, nor logs and the workflow's notes."""
+    """Every result by its path; not logs and the workflow's notes.
+
+    Nor the manifest, which has a clock, nor the database, to which DuckDB gives an identity.
+    """
     folder = study.path(name)
     return {
         path.relative_to(folder).as_posix(): path.read_bytes()
         for path in sorted(folder.rglob("*"))
         if path.is_file()
         and not any(part[0] == "." for part in path.relative_to(folder).parts)
-        and path.name != "manifest.json"
+        and path.name not in {"manifest.json", "trial.duckdb"}
         and "logs" not in path.parts
     }
 

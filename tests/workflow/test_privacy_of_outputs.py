@@ -16,6 +16,7 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
+from cytotrial.files.database import read_database, rows_of_table
 from cytotrial.files.fcs import inspect_fcs, read_events
 from cytotrial.steps.deidentify import deidentify
 from tests.workflow.study import Study, install_workflow
@@ -166,6 +167,9 @@ def hidden_in(path: Path) -> Iterator[bytes]:
         yield decoded(name.encode())
     for blob in re.findall(rb"base64,([A-Za-z0-9+/=]+)", content):
         yield decoded(blob)
+    if path.suffix == ".duckdb":
+        for name in read_database(path)[0]:
+            yield repr([row for part in rows_of_table(path, name) for row in part]).encode()
     if path.suffix == ".parquet":
         yield str(pq.read_table(path).to_pydict()).encode()
         yield str(pq.read_schema(path).metadata).encode()
@@ -228,6 +232,12 @@ def test_no_file_that_was_written_holds_a_planted_name(trial: Trial) -> None:
 def test_nothing_that_was_printed_holds_a_planted_name(trial: Trial) -> None:
     assert {command for command, said in trial.printed.items() if words_in(said.encode())} == set()
     assert all(trial.printed.values())
+
+
+def test_the_search_of_the_dataset_itself_finds_no_name_either(trial: Trial) -> None:
+    with trial.study.path("results", "dataset", "checks.csv").open(encoding="utf-8", newline="") as stream:
+        verdicts = {row["check"]: row["status"] for row in csv.DictReader(stream)}
+    assert verdicts["V21"] == "PASS"
 
 
 def test_the_copies_hold_the_same_events_and_the_damaged_files_are_refused(trial: Trial) -> None:

@@ -24,6 +24,7 @@ from cytotrial.steps.plan import make_plan
 from cytotrial.terms import SpilloverMatrix
 from tests.workflow.cytolib_gates import gating_template, gatingml, identifier
 from tests.workflow.study import Study, install_workflow
+from tests.workflow.study_commands import done
 
 Counted = Mapping[tuple[str, str], int]
 """(sample_id, population) → events."""
@@ -97,6 +98,22 @@ def flowatlas(flowatlas_data: Path, repository: Path, tmp_path_factory: pytest.T
 def flowatlas_reference(flowatlas: Study, flowatlas_data: Path) -> Callable[[str], Counted]:
     table = flowatlas_data / "expected" / "counts_flowjo_vs_flowkit.csv"
     return lambda column: reference_counts(flowatlas, table, column, lambda path: path.removeprefix("root/"))
+
+
+def verdicts(study: Study, results: str) -> dict[str, str]:
+    return {row["check"]: row["status"] for row in read_table(study.path(results, "dataset/checks.csv"))}
+
+
+def test_the_dataset_of_the_tissues_passes_every_check(flowatlas: Study) -> None:
+    assert verdicts(flowatlas, "results/flowatlas") == {f"V{n:02}": "PASS" for n in range(1, 23)}
+    rows = read_table(flowatlas.path("results/flowatlas/dataset/adam/adcp.csv"))
+    assert {row["PARAMCD"] for row in rows} == {"TREGPCD4", "TH17PCD4"}
+    assert {
+        row["CPMRKSTR"] for row in read_table(flowatlas.path("results/flowatlas/dataset/sdtm/cp.csv"))
+    } == {
+        "CD3+CD4+CD25+FOXP3+/CD3+CD4+",
+        "",  # this study tells Th17 by chemokine receptors, not by IL-17A
+    }
 
 
 def test_every_population_of_every_tissue_holds_as_many_events_as_flowjo_stored(
@@ -266,6 +283,16 @@ def cytolib(cytoexplorer: Study, cytoexplorer_data: Path) -> Counted:
     return reference_counts(cytoexplorer, table, "cytolib_count", lambda path: path.split("/")[-1])
 
 
+def test_without_parameters_the_checks_of_the_files_hold_and_those_of_results_do_not_apply(
+    cytoexplorer: Study,
+) -> None:
+    found = verdicts(cytoexplorer, "results/cytoexplorer")
+    assert {check for check, verdict in found.items() if verdict == "PASS"} == {
+        "V01", "V02", "V07", "V14", "V20", "V21", "V22",
+    }  # fmt: skip
+    assert set(found.values()) == {"PASS", "NOT_APPLICABLE"}
+
+
 def without_root(counts: Counted) -> Counted:
     return {key: events for key, events in counts.items() if key[1] != "root"}
 
@@ -302,6 +329,15 @@ def test_the_same_gates_as_gatingml_give_the_same_counts(cytoexplorer: Study, cy
     study.run()
     expected = {(sample_id, identifier(name)): events for (sample_id, name), events in cytolib.items()}
     assert without_root(counted(study, "results/gatingml")) == expected
+
+
+def test_cytolibs_gates_come_out_as_gatingml_that_flowkit_applies_to_the_same_events(
+    cytoexplorer: Study,
+) -> None:
+    # Polygons, ellipses, rectangles and a NOT on compensated logicle axes, with the file's own matrix inside.
+    printed = done(cytoexplorer, "export-gates", "--check")
+    assert "4 tubes written" in printed
+    assert "FlowKit finds the same events in all 40 populations" in printed
 
 
 def test_a_study_without_parameters_is_gated_and_reported_with_an_empty_dataset(

@@ -7,9 +7,13 @@ from pathlib import Path
 
 import pytest
 
-from tests.workflow.study import Study
+from tests.workflow.study import Study, jobs_in
 
-AFTER_GATING = ["collect", "count", "dataset", "report"]
+IN_CDISC_FORM = ["adam", "check-dataset", "database", "define", "sdtm"]
+AFTER_COUNTING = sorted(["count", "dataset", *IN_CDISC_FORM, "report"])
+AFTER_GATING = sorted(["collect", "score", *AFTER_COUNTING])
+LEAN_ON_THE_BATCH = ("th17", "treg")
+"""Panels whose gates are drawn towards where the other tubes of the batch have them."""
 
 
 @pytest.fixture
@@ -30,15 +34,20 @@ def test_a_second_run_does_nothing(settled: Study):
 def test_changing_one_panels_gating_regates_that_panel_and_what_follows(settled: Study):
     settled.edit("config/gating/treg.yaml", "version: ", "version: 9.")
     jobs = settled.run()
-    gated = [job for job in jobs if job.startswith("gate ")]
-    assert gated
-    assert {job.split()[1] for job in gated} == {"treg"}
-    assert [job for job in jobs if job not in gated] == sorted(["read-gating treg", *AFTER_GATING])
+    of_the_panel = [job for job in jobs if job not in AFTER_GATING]
+    assert {job.split()[1] for job in of_the_panel} == {"treg"}
+    assert {job.split()[0] for job in of_the_panel} >= {"read-gating", "place", "gate"}
+    assert [job for job in jobs if job not in of_the_panel] == AFTER_GATING
 
 
 def test_changing_a_report_setting_reruns_only_the_report(settled: Study):
     settled.edit("config/config.yaml", "gate_pictures: ", "gate_pictures: 1")
     assert settled.run() == ["report"]
+
+
+def test_describing_the_tests_otherwise_reruns_the_datasets_and_no_count(settled: Study):
+    settled.edit("config/config.yaml", "laboratory: SIMULATED", "laboratory: ANOTHER SIMULATED")
+    assert settled.run() == IN_CDISC_FORM
 
 
 def test_reordering_the_configuration_reruns_nothing(settled: Study):
@@ -54,7 +63,7 @@ def test_reordering_the_configuration_reruns_nothing(settled: Study):
 
 def test_a_limit_of_quantitation_reruns_the_counts_and_no_gate(settled: Study):
     settled.edit("config/config.yaml", "lloq_events: 50", "lloq_events: 51")
-    assert settled.run() == ["count", "dataset", "report"]
+    assert settled.run() == AFTER_COUNTING
 
 
 def test_adding_a_subject_runs_only_that_subjects_tubes_and_the_joins(settled: Study):
@@ -70,18 +79,74 @@ def test_adding_a_subject_runs_only_that_subjects_tubes_and_the_joins(settled: S
         ]
         (sheets / name).write_text("".join(kept), encoding="utf-8")
     without = settled.run()
-    assert not [job for job in without if job.split()[0] in {"check-unit", "compensate", "gate"}]
+    assert not [job for job in without if job.split()[0] in {"check-unit", "compensate", "place"}]
+    pools = contents(settled, "*.batch.json")
     for name, lines in everything.items():
         (sheets / name).write_text("".join(lines), encoding="utf-8")
     for path in settled.path("results").rglob(f"*{newcomer}*"):
         path.unlink()
     jobs = settled.run()
-    ours = [job for job in jobs if job.split()[0] in {"check-unit", "compensate", "gate"}]
-    assert ours == [
+    own = [
         f"check-unit subject.{newcomer}",
-        *[f"gate {panel} subject.{newcomer}" for panel in ("count", "th17", "treg")],
+        *[f"gate {panel} subject.{newcomer}" for panel in ("count", *LEAN_ON_THE_BATCH)],
+        *[f"place {panel} subject.{newcomer}" for panel in LEAN_ON_THE_BATCH],
     ]
-    assert [job for job in jobs if job not in ours] == sorted(["inventory", *AFTER_GATING])
+    moved = {
+        tuple(path.split("/")[-2:])
+        for path, content in contents(settled, "*.batch.json").items()
+        if pools[path] != content
+    }
+    beside = [
+        f"gate {panel} {unit}"
+        for panel, unit, batch in gated_tubes(settled)
+        if (panel, f"{batch}.batch.json") in moved and newcomer not in unit
+    ]
+    assert beside
+    assert set(own) | set(beside) == {job for job in jobs if job.split()[0] not in {*JOINS, *POOLING}}
+    assert [job for job in jobs if job.split()[0] in JOINS] == sorted(JOINS)
+
+
+JOINS = ["inventory", *AFTER_GATING]
+POOLING = ["pool", "pool-table"]
+
+
+def contents(study: Study, pattern: str) -> dict[str, bytes]:
+    return {str(path): path.read_bytes() for path in study.path("results", "gating").rglob(pattern)}
+
+
+def gated_tubes(study: Study) -> list[tuple[str, str, str]]:
+    """Panel, unit and batch of every tube that is gated."""
+    lines = [line.rstrip("\n").split("\t") for line in lines_of(study.path(*SAMPLES))]
+    rows = [dict(zip(lines[0], line, strict=True)) for line in lines[1:]]
+    units = (
+        (row, f"subject.{row['subject']}" if row["subject"] else f"batch.{row['batch']}") for row in rows
+    )
+    gated = {"sample", "unstimulated", "fmo", "isotype"}
+    return sorted({(row["panel"], unit, row["batch"]) for row, unit in units if row["role"] in gated})
+
+
+SAMPLES = ("resources", "demo", "sheets", "samples.tsv")
+
+
+def test_a_pool_that_says_the_same_as_before_regates_no_tube(settled: Study):
+    done = settled.snakemake("--forcerun", "pool")
+    assert done.returncode == 0, done.stdout + done.stderr
+    jobs = jobs_in(done.stdout + done.stderr)
+    assert {job.split()[1] for job in jobs if job.startswith("pool ")} == set(LEAN_ON_THE_BATCH)
+    assert not [job for job in jobs if job.split()[0] in {"place", "gate"}]
+    assert settled.run() == []
+
+
+def test_a_panel_whose_gates_do_not_lean_on_the_batch_is_gated_at_once(settled: Study):
+    settled.edit(
+        "config/config.yaml",
+        "gating: config/gating/th17.yaml",
+        "gating: config/gating/th17.yaml\n    batch_reference: false",
+    )
+    jobs = settled.run()
+    assert {job.split()[0] for job in jobs if job not in AFTER_GATING} == {"gate"}
+    assert {job.split()[1] for job in jobs if job not in AFTER_GATING} == {"th17"}
+    settled.edit("config/config.yaml", "    batch_reference: false\n", "")
 
 
 def test_a_file_replaced_by_another_with_an_old_time_stamp_is_noticed(settled: Study):

@@ -8,6 +8,7 @@ from pathlib import Path
 from snakemake.exceptions import WorkflowError
 
 from cytotrial.errors import CytotrialError
+from cytotrial.settings import canonical
 from cytotrial.steps.code import code_of
 from cytotrial.steps.environment import prepare_environment
 from cytotrial.steps.plan import make_plan
@@ -84,9 +85,15 @@ def raw(tubes):
 
 
 def matrix_file(w):
-    """The file a panel's matrix is read from, if it comes from a file."""
-    mode = PLAN.compensation(w.panel)
+    """The file a matrix is read from, if it comes from a file."""
+    mode = PLAN.compensation(w.panel, w.batch)
     return [] if mode in {"controls", "embedded"} else [mode]
+
+
+def gating_files(w):
+    """A panel's gating, and what reference tubes taught its finders."""
+    panel = PLAN.trial.settings.panels[w.panel]
+    return [panel.gating, *([panel.reference.file] if panel.reference else [])]
 
 
 def gated(w):
@@ -96,7 +103,27 @@ def gated(w):
 
 def matrices(w):
     """The matrices of the unit's batches; an embedded matrix comes with the tube itself."""
-    if PLAN.compensation(w.panel) in {"embedded", "none"}:
-        return []
     batches = sorted({tube.batch for tube in gated(w)})
-    return [LAYOUT.matrix(w.panel, batch) for batch in batches]
+    return [
+        LAYOUT.matrix(w.panel, batch)
+        for batch in batches
+        if PLAN.compensation(w.panel, batch) not in {"embedded", "none"}
+        or PLAN.falls_back(w.panel, batch)
+    ]
+
+
+def first_pass(w):
+    """What was found on the unit's tubes, and on controls, before their batch had a say."""
+    if w.panel not in PLAN.placed_panels:
+        return []
+    looked_at = PLAN.units_looked_at(w.panel, w.unit)
+    steadiness = [LAYOUT.unit_steadiness(w.panel, unit) for unit in looked_at]
+    return [LAYOUT.unit_placed(w.panel, w.unit), *steadiness]
+
+
+def pools(w):
+    """Where the unit's batches have their gates; known when all batches of the panel are pooled."""
+    batches = PLAN.pools_of(w.panel, w.unit)
+    if batches:
+        checkpoints.pool_table.get(panel=w.panel)
+    return [LAYOUT.pool(w.panel, batch) for batch in batches]

@@ -5,6 +5,7 @@ rule count:
     input:
         LAYOUT.inventory,
         LAYOUT.populations,
+        LAYOUT.quality,
     output:
         LAYOUT.specimens,
     log:
@@ -21,6 +22,7 @@ rule dataset:
     input:
         LAYOUT.specimens,
     output:
+        LAYOUT.candidates,
         LAYOUT.counts,
         LAYOUT.counts_parquet,
         LAYOUT.visit_wide,

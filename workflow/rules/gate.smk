@@ -3,7 +3,7 @@
 
 rule read_gating:
     input:
-        lambda w: PLAN.trial.settings.panels[w.panel].gating,
+        gating_files,
     output:
         LAYOUT.strategy("{panel}"),
     log:
@@ -15,17 +15,77 @@ rule read_gating:
         "cytotrial read-gating --panel {wildcards.panel:q} 2> {log:q}"
 
 
-rule gate:
+rule place:
     input:
         gating=LAYOUT.strategy("{panel}"),
         checks=lambda w: checked(gated(w)),
         matrices=matrices,
         fcs=lambda w: raw(gated(w)),
     output:
+        placed=LAYOUT.unit_placed("{panel}", "{unit}"),
+        steadiness=LAYOUT.unit_steadiness("{panel}", "{unit}"),
+    log:
+        LAYOUT.log("place/{panel}.{unit}"),
+    params:
+        settings=lambda w: PLAN.settings_of("place", panel=w.panel),
+        tubes=lambda w: PLAN.content_of(gated(w)),
+        code=code_of("place"),
+    shell:
+        "cytotrial place --panel {wildcards.panel:q} "
+        "--unit {wildcards.unit:q} 2> {log:q}"
+
+
+rule pool:
+    input:
+        lambda w: [
+            LAYOUT.unit_placed(w.panel, unit)
+            for unit in PLAN.units_pooled(w.panel, w.batch)
+        ],
+    output:
+        LAYOUT.pool("{panel}", "{batch}"),
+    log:
+        LAYOUT.log("pool/{panel}.{batch}"),
+    params:
+        locked=lambda w: canonical(PLAN.locked_pool(w.panel, w.batch)),
+        code=code_of("pool"),
+    shell:
+        "cytotrial pool --panel {wildcards.panel:q} "
+        "--batch {wildcards.batch:q} 2> {log:q}"
+
+
+# When it is done, the gating jobs are looked at again: only those whose pools have another
+# content than before are run.
+checkpoint pool_table:
+    input:
+        lambda w: [
+            LAYOUT.pool(panel, batch)
+            for panel, batch in PLAN.pools
+            if panel == w.panel
+        ],
+    output:
+        LAYOUT.pool_table("{panel}"),
+    log:
+        LAYOUT.log("pool_table/{panel}"),
+    params:
+        code=code_of("pool"),
+    shell:
+        "cytotrial pool-table --panel {wildcards.panel:q} 2> {log:q}"
+
+
+rule gate:
+    input:
+        gating=LAYOUT.strategy("{panel}"),
+        checks=lambda w: checked(gated(w)),
+        matrices=matrices,
+        first=first_pass,
+        pools=pools,
+        fcs=lambda w: raw(gated(w)),
+    output:
         quality=LAYOUT.unit_quality("{panel}", "{unit}"),
         gates=LAYOUT.unit_gates("{panel}", "{unit}"),
         populations=LAYOUT.unit_populations("{panel}", "{unit}"),
         pictures=LAYOUT.unit_pictures("{panel}", "{unit}"),
+        controls=LAYOUT.unit_tails("{panel}", "{unit}"),
     log:
         LAYOUT.log("gate/{panel}.{unit}"),
     params:
@@ -44,11 +104,33 @@ rule collect:
         [LAYOUT.unit_populations(*job) for job in PLAN.gating_jobs],
     output:
         LAYOUT.quality,
-        LAYOUT.gates,
-        LAYOUT.populations,
+        LAYOUT.joined_gates,
+        LAYOUT.joined_populations,
     log:
         LAYOUT.log("collect"),
     params:
         code=code_of("collect"),
     shell:
         "cytotrial collect 2> {log:q}"
+
+
+rule score:
+    input:
+        LAYOUT.inventory,
+        LAYOUT.joined_gates,
+        LAYOUT.joined_populations,
+        [LAYOUT.unit_tails(*job) for job in PLAN.gating_jobs],
+        [LAYOUT.strategy(panel) for panel in PLAN.gated_panels],
+    output:
+        LAYOUT.gates,
+        LAYOUT.populations,
+        LAYOUT.qc_donor,
+        LAYOUT.review_scores,
+    log:
+        LAYOUT.log("score"),
+    params:
+        settings=PLAN.settings_of("score"),
+        sheets=PLAN.sheets_of("score"),
+        code=code_of("score"),
+    shell:
+        "cytotrial score 2> {log:q}"

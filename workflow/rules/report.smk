@@ -1,4 +1,4 @@
-# One self-contained page.
+# Two self-contained pages: what was found, and the gates it rests on.
 
 
 rule report:
@@ -6,12 +6,20 @@ rule report:
         LAYOUT.inventory,
         LAYOUT.gates,
         LAYOUT.populations,
+        LAYOUT.candidates,
         LAYOUT.counts,
         LAYOUT.visit_wide,
+        LAYOUT.checks,
+        LAYOUT.qc_donor,
+        LAYOUT.quality,
+        [LAYOUT.unit_quality(*job) for job in PLAN.gating_jobs],
         [LAYOUT.unit_pictures(*job) for job in PLAN.gating_jobs],
         [LAYOUT.matrix_quality(panel, batch) for panel, batch in PLAN.matrices],
+        [LAYOUT.matrix_pictures(panel, batch) for panel, batch in PLAN.matrices],
+        [LAYOUT.matrices_compared(panel) for panel in PLAN.judged_panels()],
     output:
         LAYOUT.report,
+        PLAN.summaries,
     log:
         LAYOUT.log("report"),
     params:
@@ -20,3 +28,22 @@ rule report:
         code=code_of("report"),
     shell:
         "cytotrial report 2> {log:q}"
+
+
+rule review:
+    input:
+        LAYOUT.inventory,
+        LAYOUT.gates,
+        LAYOUT.populations,
+        [LAYOUT.strategy(panel) for panel in sorted(PLAN.trial.settings.panels)],
+        [LAYOUT.unit_pictures(*job) for job in PLAN.gating_jobs],
+    output:
+        LAYOUT.review,
+    log:
+        LAYOUT.log("review"),
+    params:
+        settings=PLAN.settings_of("review"),
+        sheets=PLAN.sheets_of("review"),
+        code=code_of("review"),
+    shell:
+        "cytotrial review 2> {log:q}"

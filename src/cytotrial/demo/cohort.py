@@ -28,6 +28,7 @@ START = datetime(2024, 1, 8)
 ENROLMENT_DAYS = 6
 BATCH_DAYS = 42
 CASE = "S900"
+QC_DONOR = "QC01"
 MOST_SUBJECTS = 899
 MISSED = MappingProxyType(
     {(1, "W12"): "subject did not attend", (7, "W24"): "subject withdrew from the study"}
@@ -256,6 +257,14 @@ def draw_blood(*, cd4: float, treg: float, th17: float, rng: np.random.Generator
         cd4_down=float(rng.uniform(0.2, 0.5)),
         cd3_down=float(rng.uniform(0.03, 0.15)),
     )
+
+
+def quality_control_draw(batch: str, *, seed: int) -> Draw:
+    """The donor's cells as they are thawed for one batch, on its first day: an unscheduled draw."""
+    number = int(batch[1:])
+    thawed = START + timedelta(days=BATCH_DAYS * (number - 1), hours=7)
+    blood = quality_control_donor(batch, seed=seed)
+    return Draw(QC_DONOR, number, UNSCHEDULED, f"{QC_DONOR}.{batch}", thawed, blood, {})
 
 
 def quality_control_donor(batch: str, *, seed: int) -> Blood:

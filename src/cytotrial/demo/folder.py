@@ -11,7 +11,9 @@ from pathlib import Path
 
 import numpy as np
 
+from cytotrial.demo.biology import LAB, Lab
 from cytotrial.demo.cohort import MOST_SUBJECTS, case_subject, cohort_subject
+from cytotrial.demo.expert_files import write_expert_gates
 from cytotrial.demo.fcs_writer import fcs_bytes
 from cytotrial.demo.panels import PANELS
 from cytotrial.demo.sheets import write_sheets
@@ -20,8 +22,9 @@ from cytotrial.demo.tubes import TRUNCATED_SHARE, TubePlan, acquire_tube, batch_
 from cytotrial.errors import CytotrialError
 from cytotrial.files.atomic import replace_file
 
-FOLDERS = ("fcs", "sheets", "truth")
+FOLDERS = ("fcs", "sheets", "truth", "expert")
 FEWEST_EVENTS = 500
+LARGEST_SHIFT = 3.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +43,9 @@ def write_demo(
     subjects: int = 12,
     events: int = 40_000,
     seed: int = 20170,
+    shift: float = 1.0,
     labels: bool = False,
+    expert: bool = False,
     workers: int = 2,
 ) -> DemoSummary:
     """Write the simulated trial: FCS files below `fcs/`, sheets below `sheets/`, truth below `truth/`.
@@ -57,8 +62,12 @@ def write_demo(
         About how many events each tube has, at least 500.
     seed : int
         Seed of everything that is drawn, not negative.
+    shift : float
+        How far batches lie apart, as a factor on the usual (gain, staining, background); 0 to 3.
     labels : bool
         Also write what every single event is, `truth/labels/<sample_id>.npy`.
+    expert : bool
+        Also write the simulated expert's gates, `expert/<panel>/<sample_id>.xml`.
     workers : int
         Processes to use; the result does not depend on it.
 
@@ -67,24 +76,29 @@ def write_demo(
     CytotrialError
         If the folder holds a trial already, or a number is out of range.
     """
-    _refuse(folder, subjects=subjects, events=events, seed=seed)
+    _refuse(folder, subjects=subjects, events=events, seed=seed, shift=shift)
+    lab = Lab(shift)
     people = [*(cohort_subject(index, seed=seed) for index in range(subjects)), case_subject(seed=seed)]
     plans = plan_tubes(people, n_events=events, seed=seed)
     done = [plan for plan in plans if not plan.missed]
-    rows = list(_write_tubes(folder, done, seed=seed, labels=labels, workers=workers))
-    write_truth(folder / "truth", people, plans, rows, seed=seed)
+    rows = list(_write_tubes(folder, done, seed=seed, lab=lab, labels=labels, workers=workers))
+    write_truth(folder / "truth", people, plans, rows, seed=seed, shift=shift)
     write_sheets(folder / "sheets", people, plans, seed=seed)
+    if expert:
+        write_expert_gates(folder / "expert", plans, seed=seed, lab=lab)
     written = [path for path in folder.rglob("*") if path.is_file()]
     return DemoSummary(len(people), len(done), len(written), sum(path.stat().st_size for path in written))
 
 
-def _refuse(folder: Path, *, subjects: int, events: int, seed: int) -> None:
+def _refuse(folder: Path, *, subjects: int, events: int, seed: int, shift: float) -> None:
     if not 1 <= subjects <= MOST_SUBJECTS:
         raise CytotrialError(f"{subjects} subjects; expected 1 to {MOST_SUBJECTS}.")
     if events < FEWEST_EVENTS:
         raise CytotrialError(f"{events} events per tube; expected at least {FEWEST_EVENTS}.")
     if seed < 0:
         raise CytotrialError(f"The seed is {seed}; expected 0 or more.")
+    if not 0 <= shift <= LARGEST_SHIFT:
+        raise CytotrialError(f"The shift between batches is {shift:g}; expected 0 to {LARGEST_SHIFT:g}.")
     for name in FOLDERS:
         if (folder / name).exists():
             raise CytotrialError(
@@ -94,9 +108,9 @@ def _refuse(folder: Path, *, subjects: int, events: int, seed: int) -> None:
 
 
 def _write_tubes(
-    folder: Path, plans: Sequence[TubePlan], *, seed: int, labels: bool, workers: int
+    folder: Path, plans: Sequence[TubePlan], *, seed: int, lab: Lab, labels: bool, workers: int
 ) -> Iterator[TubeRows]:
-    work = partial(write_tube, folder=folder, seed=seed, labels=labels)
+    work = partial(write_tube, folder=folder, seed=seed, lab=lab, labels=labels)
     if workers <= 1:
         yield from map(work, plans)
         return
@@ -104,11 +118,11 @@ def _write_tubes(
         yield from pool.map(work, plans, chunksize=8)
 
 
-def write_tube(plan: TubePlan, *, folder: Path, seed: int, labels: bool) -> TubeRows:
+def write_tube(plan: TubePlan, *, folder: Path, seed: int, lab: Lab = LAB, labels: bool) -> TubeRows:
     """Simulate one tube, write its file, and say what is in it."""
     panel = PANELS[plan.panel]
-    truth = acquire_tube(plan, seed=seed)
-    embedded = batch_of_panel(panel, plan.batch, seed=seed).embedded
+    truth = acquire_tube(plan, seed=seed, lab=lab)
+    embedded = batch_of_panel(panel, plan.batch, seed=seed, shift=lab.shift).embedded
     content = fcs_bytes(truth.acquired.values, panel, embedded=embedded, begun=plan.acquired)
     if plan.truncated:
         content = content[: int(len(content) * TRUNCATED_SHARE)]

@@ -20,15 +20,12 @@ from dataclasses import dataclass, field
 import numpy as np
 import numpy.typing as npt
 
+from cytotrial.demo.biology import USUAL, Biology, loadings
 from cytotrial.demo.cells import (
-    ACTIVATION,
     BEAD_CV,
     BEAD_LIGHT,
     BODIES,
-    CD4,
     MAN_MADE,
-    NONSPECIFIC,
-    SPECIFIC,
     STAINED_BEAD,
     STAINED_BEAD_DEFAULT,
     STICKY,
@@ -53,12 +50,14 @@ class Stain:
 
     markers : the antibodies and dyes in the tube; a control lacks some of the panel's
     factor : marker → factor on all of its light (batch, tube)
-    shift : marker → factor on the light of some populations (a draw's biology, stimulation)
+    shift : marker → factor on the light of some populations (a draw's state, stimulation)
+    biology : whose cells they are
     """
 
     markers: tuple[str, ...]
     factor: Mapping[str, float]
     shift: Mapping[str, Mapping[Kind, float]] = field(default_factory=dict)
+    biology: Biology = USUAL
 
 
 @dataclass(frozen=True, eq=False)
@@ -149,10 +148,10 @@ def marker_light(
     -------
     ndarray, shape (n_particles,)
     """
-    median, log_sd = _per_kind(_bound(marker), NONSPECIFIC[marker])
+    median, log_sd = _per_kind(_bound(marker, stain.biology), stain.biology.nonspecific[marker])
     for kind, factor in stain.shift.get(marker, {}).items():
         median[kind] *= factor
-    loading = ACTIVATION.get(marker, 0.0) * np.isin(np.arange(len(Kind)), CD4)
+    loading = loadings(stain.biology, marker)
     own = rng.standard_normal(kinds.size, dtype=np.float32) * np.sqrt(1.0 - loading**2)[kinds]
     light = median[kinds] * np.exp(log_sd[kinds] * (own + loading[kinds] * activation))
     light *= size * stain.factor.get(marker, 1.0)
@@ -160,8 +159,8 @@ def marker_light(
     return np.asarray(light, dtype=np.float64)
 
 
-def _bound(marker: str) -> dict[Kind, Spread]:
-    bound = dict(SPECIFIC[marker])
+def _bound(marker: str, biology: Biology) -> dict[Kind, Spread]:
+    bound = dict(biology.specific[marker])
     if marker != "Viability":
         bound.setdefault(Kind.DEAD, STICKY)
     bound[Kind.STAINED_COMPENSATION_BEADS] = STAINED_BEAD.get(marker, STAINED_BEAD_DEFAULT)

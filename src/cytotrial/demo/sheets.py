@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from cytotrial.demo.chance import generator
-from cytotrial.demo.cohort import VISITS, DemoSubject, Draw, true_values
+from cytotrial.demo.cohort import QC_DONOR, VISITS, DemoSubject, Draw, true_values
 from cytotrial.demo.tubes import BEADS_PER_TUBE, BLOOD_UL, TubePlan
 from cytotrial.files.atomic import replace_file
 from cytotrial.files.tables import cell
@@ -27,7 +27,8 @@ def write_sheets(
     """The six sheets of the trial, as a lab would hand them in."""
     draws = [draw for subject in people for draw in subject.draws if not draw.missed]
     _write_tsv(folder / "samples.tsv", [_sample_row(plan) for plan in plans])
-    _write_tsv(folder / "subjects.tsv", [_subject_row(subject) for subject in people])
+    donor = dict.fromkeys(_subject_row(people[0]), "") | {"subject": QC_DONOR}
+    _write_tsv(folder / "subjects.tsv", [*(_subject_row(subject) for subject in people), donor])
     _write_tsv(folder / "visits.tsv", _visit_rows())
     _write_tsv(folder / "cbc.tsv", [_blood_count(draw, seed=seed) for draw in draws])
     _write_tsv(folder / "clinical.tsv", [row for draw in draws for row in _clinical_rows(draw)])

@@ -69,6 +69,7 @@ def write_truth(
     rows: Sequence[TubeRows],
     *,
     seed: int,
+    shift: float = 1.0,
 ) -> None:
     """Tables of true events, tubes, specimens, batches, and the true spillover matrices."""
     events = (row for tube in rows for row in tube.events)
@@ -82,14 +83,14 @@ def write_truth(
         for draw in draws
     ]
     write_table(folder / "specimens.csv", list(specimens[0]), specimens)
-    _write_batches(folder, sorted({plan.batch for plan in plans}), seed=seed)
+    _write_batches(folder, sorted({plan.batch for plan in plans}), seed=seed, shift=shift)
 
 
-def _write_batches(folder: Path, batches: Sequence[str], *, seed: int) -> None:
+def _write_batches(folder: Path, batches: Sequence[str], *, seed: int, shift: float) -> None:
     factors: list[Row] = []
     for name in batches:
         for panel in PANELS.values():
-            batch = batch_of_panel(panel, name, seed=seed)
+            batch = batch_of_panel(panel, name, seed=seed, shift=shift)
             factors += [{"batch": name, "panel": panel.key, **row} for row in _factor_rows(panel, batch)]
             rows = [
                 {"": detector} | dict(zip(panel.dye_detectors, map(float, row), strict=True))

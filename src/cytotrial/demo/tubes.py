@@ -10,9 +10,20 @@ from types import MappingProxyType
 import numpy as np
 import numpy.typing as npt
 
+from cytotrial.demo.biology import LAB, Biology, Lab
 from cytotrial.demo.cells import CD4, LYMPHOCYTES, T_CELLS, Kind
 from cytotrial.demo.chance import generator, lognormal_factor
-from cytotrial.demo.cohort import BATCH_DAYS, START, Blood, DemoSubject, Draw, batch_of, quality_control_donor
+from cytotrial.demo.cohort import (
+    BATCH_DAYS,
+    QC_DONOR,
+    START,
+    Blood,
+    DemoSubject,
+    Draw,
+    batch_of,
+    quality_control_donor,
+    quality_control_draw,
+)
 from cytotrial.demo.light import STEADY, Acquired, Conditions, Optics, Stain, Stretch, acquire
 from cytotrial.demo.panels import PANELS, DemoPanel, base_spillover
 from cytotrial.terms import Role
@@ -43,6 +54,8 @@ FIXED_ARTEFACTS = MappingProxyType(
     }
 )
 ARTEFACT_CHANCES = (("clog", 0.04), ("drift", 0.03), ("few_events", 0.03))
+QC_NUMBERS = 950_000
+"""Above those of any subject."""
 SCRAMBLE, PRIME = 611_953, 999_983
 
 
@@ -148,6 +161,20 @@ def _plan_sample(
     )
 
 
+def plan_quality_control(batch: str, *, n_events: int, seed: int) -> list[TubePlan]:
+    """The donor's tubes of a batch: Treg, Th17 and its unstimulated partner; there is no blood to count."""
+    draw = quality_control_draw(batch, seed=seed)
+    kinds = (("treg", Role.SAMPLE), ("th17", Role.SAMPLE), ("th17", Role.UNSTIMULATED))
+    plans = []
+    for place, (panel, role) in enumerate(kinds):
+        ending = "_unstim" if role is Role.UNSTIMULATED else ""
+        sample_id = opaque_id("T", QC_NUMBERS + 10 * draw.number + place)
+        name = f"{batch}/{QC_DONOR}_{panel}{ending}.fcs"
+        at = draw.collected + timedelta(hours=5 if panel == "th17" else 2, minutes=4 * place)
+        plans.append(TubePlan(sample_id, name, panel, role, batch, at, draw.blood, n_events, draw=draw))
+    return plans
+
+
 def _artefact(draw: Draw, panel: str, role: Role, sample_id: str, *, seed: int) -> str:
     if role is not Role.SAMPLE or (draw.subject, draw.visit, panel) == TRUNCATED:
         return ""
@@ -185,7 +212,7 @@ def plan_controls(batch: str, *, n_events: int, seed: int) -> list[TubePlan]:
 
 
 def plan_tubes(subjects: Iterable[DemoSubject], *, n_events: int, seed: int) -> list[TubePlan]:
-    """All tubes of the trial: those of the draws, then the controls of the batches these fall into."""
+    """All tubes of the trial: those of the draws, then donor and controls of the batches these fall into."""
     tubes = [
         plan
         for subject in subjects
@@ -193,28 +220,38 @@ def plan_tubes(subjects: Iterable[DemoSubject], *, n_events: int, seed: int) -> 
         for plan in plan_draw(subject, draw, n_events=n_events, seed=seed)
     ]
     batches = sorted({tube.batch for tube in tubes})
-    return tubes + [plan for batch in batches for plan in plan_controls(batch, n_events=n_events, seed=seed)]
+    beside = (plan_quality_control, plan_controls)
+    return tubes + [
+        plan
+        for batch in batches
+        for planned in beside
+        for plan in planned(batch, n_events=n_events, seed=seed)
+    ]
 
 
-def batch_of_panel(panel: DemoPanel, batch: str, *, seed: int) -> Batch:
-    """Gain, staining and spillover of a panel in a batch; the gains are common to all panels."""
-    gain = np.array([_factor(seed, "gain", batch, name, log_sd=0.10, limit=0.20) for name in panel.detectors])
-    scatter = [_factor(seed, "gain", batch, name, log_sd=0.03, limit=0.06) for name in ("FSC-A", "SSC-A")]
+def batch_of_panel(panel: DemoPanel, batch: str, *, seed: int, shift: float = 1.0) -> Batch:
+    """Gain, staining and spillover of a panel in a batch; the gains are common to all panels.
+
+    `shift` multiplies how far batches lie apart: the logarithms of gain, staining and background.
+    """
+
+    def factor(*names: str, log_sd: float, limit: float) -> float:
+        rng = generator(seed, *names)
+        return lognormal_factor(rng, log_sd=shift * log_sd, limit=shift * limit)
+
+    gain = np.array([factor("gain", batch, name, log_sd=0.10, limit=0.20) for name in panel.detectors])
+    scatter = [factor("gain", batch, name, log_sd=0.03, limit=0.06) for name in ("FSC-A", "SSC-A")]
     staining = {
-        marker: _factor(seed, "staining", batch, panel.key, marker, log_sd=0.09, limit=0.15)
+        marker: factor("staining", batch, panel.key, marker, log_sd=0.09, limit=0.15)
         for marker in panel.markers
     }
     rng = generator(seed, "spillover", panel.key, batch)
     light = _jitter(base_spillover(panel), rng, relative_sd=0.04)
     n_dyes = len(panel.dyes)
     true = light * gain[None, :n_dyes] / gain[:n_dyes, None]
-    background = _factor(seed, "background", batch, log_sd=0.12, limit=0.25)
+    background = factor("background", batch, log_sd=0.12, limit=0.25)
     optics = Optics(light, gain, (scatter[0], scatter[1]), background)
     return Batch(optics, staining, true, _operators_matrix(true, rng))
-
-
-def _factor(seed: int, *names: str, log_sd: float, limit: float) -> float:
-    return lognormal_factor(generator(seed, *names), log_sd=log_sd, limit=limit)
 
 
 def _jitter(
@@ -260,17 +297,17 @@ class TubeTruth:
     stretch: Stretch
 
 
-def acquire_tube(plan: TubePlan, *, seed: int) -> TubeTruth:
+def acquire_tube(plan: TubePlan, *, seed: int, lab: Lab = LAB) -> TubeTruth:
     """Simulate one tube from its own random generator; no other tube has a say in it."""
     panel = PANELS[plan.panel]
     rng = generator(seed, "tube", plan.sample_id)
-    batch = batch_of_panel(panel, plan.batch, seed=seed)
+    batch = batch_of_panel(panel, plan.batch, seed=seed, shift=lab.shift)
     kinds, blood_ul = particles(plan, rng)
     stretch = stretch_of(plan, seed=seed)
     acquired = acquire(
         kinds,
         panel,
-        stain_of(plan, batch, rng),
+        stain_of(plan, batch, rng, biology=lab.biology),
         batch.optics,
         Conditions(DOUBLETS[plan.panel], PER_SECOND[plan.panel], stretch, _thresholds(plan)),
         rng=rng,
@@ -283,7 +320,7 @@ def _thresholds(plan: TubePlan) -> dict[str, float]:
     return {"PerCP-Cy5-5-A": CD45_THRESHOLD} if plan.counted else {}
 
 
-def stain_of(plan: TubePlan, batch: Batch, rng: np.random.Generator) -> Stain:
+def stain_of(plan: TubePlan, batch: Batch, rng: np.random.Generator, *, biology: Biology) -> Stain:
     """Which markers light up in a tube, and how bright they are there."""
     markers = PANELS[plan.panel].markers
     present = {
@@ -299,7 +336,7 @@ def stain_of(plan: TubePlan, batch: Batch, rng: np.random.Generator) -> Stain:
     if plan.stimulated:
         shift["CD4"] = dict.fromkeys(CD4, 10.0**-blood.cd4_down)
         shift["CD3"] = dict.fromkeys(T_CELLS, 10.0**-blood.cd3_down)
-    return Stain(present, factor, shift)
+    return Stain(present, factor, shift, biology)
 
 
 def particles(plan: TubePlan, rng: np.random.Generator) -> tuple[npt.NDArray[np.uint8], float]:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import csv
 import difflib
 import io
+import itertools
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
@@ -35,6 +36,7 @@ COMPENSATED_PREFIXES = ("FJComp-", "Comp-")
 _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d{1,3})?")
 _XML = re.compile(r"\s*<(\?xml|!|\w+:)")
 _PERCENT_DIAGONAL = 50.0
+_FLAG = "flag "
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,8 +72,9 @@ def read_spillover(path: Path, *, channels: Sequence[str] | None = None) -> Spil
     Returns
     -------
     SpilloverMatrix
-        Detectors in the order of the file's columns, origin `file`. Whether the numbers are sound
-        (condition, spillover above 1) is `check_spillover`'s to say.
+        Detectors in the order of the file's columns, origin `file`, with the flags that the remarks of a file
+        of `write_spillover` hold. Whether the numbers are sound (condition, spillover above 1) is
+        `check_spillover`'s to say.
 
     Raises
     ------
@@ -89,11 +92,11 @@ def read_spillover(path: Path, *, channels: Sequence[str] | None = None) -> Spil
         rows.sort(key=lambda r: columns.index(r.name))
     values = np.array([[float(c) for c in r.cells] for r in rows], dtype=np.float64)
     _stop(path, _diagonal_problems(columns, rows, values))
-    return SpilloverMatrix(tuple(columns), values, origin="file")
+    return SpilloverMatrix(tuple(columns), values, origin="file", flags=_flags(text))
 
 
 def write_spillover(path: Path, matrix: SpilloverMatrix, *, provenance: Sequence[str] = ()) -> None:
-    """Write a spillover matrix as CSV; `read_spillover` gives back the very same numbers.
+    """Write a spillover matrix as CSV; `read_spillover` gives back the very same numbers and flags.
 
     Parameters
     ----------
@@ -103,13 +106,19 @@ def write_spillover(path: Path, matrix: SpilloverMatrix, *, provenance: Sequence
         Lines put before the header, each after `# `: what the matrix was made from.
     """
     text = io.StringIO()
-    for line in provenance:
+    for line in (*provenance, *(f"{_FLAG}{flag}" for flag in matrix.flags)):
         text.write(f"# {' '.join(line.split())}\n")
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(["", *matrix.detectors])
     for name, row in zip(matrix.detectors, matrix.values.tolist(), strict=True):
         writer.writerow([name, *(_shortest(value) for value in row)])
     write_text(path, text.getvalue())
+
+
+def _flags(text: str) -> tuple[str, ...]:
+    """The flags among the remarks before the header."""
+    remarks = itertools.takewhile(lambda line: line.startswith("# "), io.StringIO(text, newline=None))
+    return tuple(line.removeprefix(f"# {_FLAG}").strip() for line in remarks if line.startswith(f"# {_FLAG}"))
 
 
 def already_compensated(channels: Iterable[str]) -> bool:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import asdict
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -25,6 +26,7 @@ from cytotrial.terms import (
     Find,
     Gate,
     GatingStrategy,
+    Instead,
     PolygonGate,
     Population,
     RectangleGate,
@@ -32,7 +34,7 @@ from cytotrial.terms import (
     Transform,
 )
 
-FORM = "cytotrial.gating/1"
+FORM = "cytotrial.gating/2"
 """Says which form the file is in; a file of another form is refused."""
 
 Plain = dict[str, Any]
@@ -252,8 +254,9 @@ def strategy_to_plain(strategy: GatingStrategy) -> Plain:
         "name": strategy.name,
         "version": strategy.version,
         "source": strategy.source,
-        "populations": [_population_to_plain(population) for population in strategy.populations],
+        "populations": [population_to_plain(population) for population in strategy.populations],
         "matrices": {name: _matrix_to_plain(matrix) for name, matrix in strategy.matrices.items()},
+        "reference": strategy.reference,
     }
 
 
@@ -265,16 +268,18 @@ def strategy_from_plain(plain: Mapping[str, Any]) -> GatingStrategy:
         source=plain["source"],
         populations=tuple(_population_from_plain(population) for population in plain["populations"]),
         matrices=MappingProxyType({name: _matrix_from_plain(m) for name, m in plain["matrices"].items()}),
+        reference=plain["reference"],
     )
 
 
-def _population_to_plain(population: Population) -> Plain:
+def population_to_plain(population: Population) -> Plain:
     return {
         "name": population.name,
         "parent": population.parent,
         "gate": None if population.gate is None else gate_to_plain(population.gate),
         "find": None if population.find is None else _find_to_plain(population.find),
         "from_sample": population.from_sample,
+        "instead": None if population.instead is None else asdict(population.instead),
     }
 
 
@@ -285,6 +290,7 @@ def _population_from_plain(plain: Mapping[str, Any]) -> Population:
         gate=None if plain["gate"] is None else gate_from_plain(plain["gate"]),
         find=None if plain["find"] is None else _find_from_plain(plain["find"]),
         from_sample=plain["from_sample"],
+        instead=None if plain["instead"] is None else Instead(**plain["instead"]),
     )
 
 
@@ -295,20 +301,27 @@ def _find_to_plain(find: Find) -> Plain:
         "arguments": dict(find.arguments),
         "control": find.control,
         "control_marker": find.control_marker,
-        "fallback": find.fallback,
+        "fallback": _find_to_plain(find.fallback) if isinstance(find.fallback, Find) else find.fallback,
         "min_events": find.min_events,
+        "second": None if find.second is None else _find_to_plain(find.second),
+        "bound": None if find.bound is None else _find_to_plain(find.bound),
+        "reference": None if find.reference is None else dict(find.reference),
     }
 
 
 def _find_from_plain(plain: Mapping[str, Any]) -> Find:
+    fallback = plain["fallback"]
     return Find(
         finder=plain["finder"],
         dimensions=_dimensions(plain),
         arguments=MappingProxyType({name: _frozen(value) for name, value in plain["arguments"].items()}),
         control=plain["control"],
         control_marker=plain["control_marker"],
-        fallback=plain["fallback"],
+        fallback=_find_from_plain(fallback) if isinstance(fallback, Mapping) else fallback,
         min_events=plain["min_events"],
+        second=None if plain["second"] is None else _find_from_plain(plain["second"]),
+        bound=None if plain["bound"] is None else _find_from_plain(plain["bound"]),
+        reference=None if plain["reference"] is None else MappingProxyType(dict(plain["reference"])),
     )
 
 

@@ -71,6 +71,17 @@ def _neutral(text: str) -> str:
     return f"'{clean}" if clean.startswith(_FORMULA) else clean
 
 
+def as_written(text: str) -> str:
+    """The text of a cell without the apostrophe that keeps a spreadsheet from running it.
+
+    Examples
+    --------
+    >>> as_written("'-CD4"), as_written("'quoted'")
+    ('-CD4', "'quoted'")
+    """
+    return text[1:] if text.startswith("'") and text[1:].startswith(_FORMULA) else text
+
+
 def read_table(path: Path) -> list[dict[str, str]]:
     """The rows of a CSV table written by `write_table`, all cells as text.
 
@@ -92,6 +103,18 @@ def read_table(path: Path) -> list[dict[str, str]]:
                 hint="The file was cut or edited: delete it and run snakemake again.",
             )
     return [dict(zip(header, line, strict=True)) for line in lines[1:]]
+
+
+def lines_by_id(path: Path) -> dict[str, bytes]:
+    """First cell → its lines of a table as they stand in the file; the ids need no quotes.
+
+    These are the bytes that `grep '^T001,' table.csv` prints.
+    """
+    lines: dict[str, bytes] = {}
+    for line in path.read_bytes().splitlines(keepends=True)[1:]:
+        name = line.partition(b",")[0].decode()
+        lines[name] = lines.get(name, b"") + line
+    return lines
 
 
 def concatenate(path: Path, parts: Iterable[Path], *, columns: Sequence[str], sort_by: Sequence[str]) -> None:

@@ -6,12 +6,20 @@ business. Coordinates are on the scale that the template states for the channel.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from types import MappingProxyType
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Discriminator,
+    Field,
+    Tag,
+    ValidationError,
+    model_validator,
+)
 
 from cytotrial.errors import TemplateError, all_problems
 from cytotrial.files.yaml_strict import read_yaml
@@ -25,6 +33,7 @@ from cytotrial.terms import (
     Find,
     Gate,
     GatingStrategy,
+    Instead,
     PolygonGate,
     Population,
     RectangleGate,
@@ -94,12 +103,62 @@ class _Control(_Model):
     marker: Name | None = None
 
 
-class _Find(BaseModel):
+_TAGS = ("one", "four", "cut", "finder_in_its_place")
+"""Words by which the forms of an entry are told apart; no key of a template."""
+
+
+class _Bound(_Model):
+    control: _Control
+    quantile: Annotated[float, Field(gt=0.5, lt=1)] = 0.995
+
+
+def _kind_of_fallback(value: Any) -> str:
+    return "finder_in_its_place" if isinstance(value, Mapping | BaseModel) else "cut"
+
+
+class _Finder(BaseModel):
     model_config = ConfigDict(extra="allow", strict=True, frozen=True)
     finder: Name
     control: _Control | None = None
-    fallback: Number | None = None
+    fallback: (
+        Annotated[
+            Annotated[Number, Tag("cut")] | Annotated[_Other, Tag("finder_in_its_place")],
+            Discriminator(_kind_of_fallback),
+        ]
+        | None
+    ) = None
     min_events: Annotated[int, Field(ge=0)] = 0
+
+
+class _Other(_Finder):
+    """A finder that answers in another's place, or beside it; it may look at other channels."""
+
+    channels: list[Name] = Field(default_factory=list, max_length=6)
+
+
+class _Find(_Finder):
+    second: _Other | None = None
+    bound: _Bound | None = None
+
+
+class _When(_Model):
+    population: Name
+    depth_below: Annotated[float, Field(gt=0, le=1)]
+
+
+class _Instead(_Model):
+    when: _When
+    use: Name
+    flag: Annotated[str, Field(pattern=r"^[A-Z][A-Z0-9_]{2,39}$")]
+
+
+class _Quadrant(_Model):
+    first: Name
+    second: Name
+    both: Name
+    first_only: Name
+    second_only: Name
+    neither: Name
 
 
 class _Population(_Model):
@@ -109,19 +168,61 @@ class _Population(_Model):
     gate: _Gate | None = None
     find: _Find | None = None
     from_sample: bool = False
+    instead: _Instead | None = None
 
     @model_validator(mode="after")
     def _one_of_gate_and_find(self) -> _Population:
         if (self.gate is None) == (self.find is None):
             raise ValueError("give exactly one of gate and find")
+        if self.instead is not None and self.instead.use != self.parent:
+            raise ValueError(f"instead.use '{self.instead.use}' is not the parent '{self.parent}'")
         return self
+
+
+class _Four(_Model):
+    """Four populations of one parent, by two others that divide it."""
+
+    quadrant: _Quadrant
+    parent: Name = ROOT
+
+    def populations(self) -> list[_Population]:
+        names = self.quadrant
+        sides = {
+            names.both: (names.first, names.second),
+            names.first_only: (names.first, {"not": names.second}),
+            names.second_only: ({"not": names.first}, names.second),
+            names.neither: ({"not": names.first}, {"not": names.second}),
+        }
+        return [
+            _Population.model_validate({"name": name, "parent": self.parent, "gate": {"and": list(both)}})
+            for name, both in sides.items()
+        ]
+
+
+def _kind_of_entry(entry: Any) -> str:
+    return (
+        "four" if isinstance(entry, _Four) or (isinstance(entry, Mapping) and "quadrant" in entry) else "one"
+    )
+
+
+_Entry = Annotated[
+    Annotated[_Population, Tag("one")] | Annotated[_Four, Tag("four")], Discriminator(_kind_of_entry)
+]
 
 
 class _Template(_Model):
     version: Annotated[str, Field(pattern=r"^[0-9]+(\.[0-9]+){0,2}([-+.][A-Za-z0-9.]+)?$")]
     name: Annotated[str, Field(min_length=1, max_length=100)] | None = None
     scales: _Scales = Field(default_factory=_Scales)
-    populations: list[_Population] = Field(min_length=1, max_length=MAX_POPULATIONS)
+    populations: list[_Entry] = Field(min_length=1, max_length=MAX_POPULATIONS)
+
+    def entries(self) -> list[_Population]:
+        """Every population, those of quadrants written out."""
+        return [
+            population
+            for entry in self.populations
+            for population in (entry.populations() if isinstance(entry, _Four) else [entry])
+        ]
 
 
 def read_template(path: Path) -> GatingStrategy:
@@ -143,9 +244,9 @@ def read_template(path: Path) -> GatingStrategy:
             f"{_place(item['loc'], plain)}: {_message(item)}" for item in error.errors(include_url=False)
         ]
         raise TemplateError(all_problems(str(path), problems)) from None
-    problems = list(_tree_problems(template))
+    problems = list(_tree_problems(template.entries()))
     populations = []
-    for entry in template.populations:
+    for entry in template.entries():
         try:
             populations.append(_population(entry, template.scales))
         except TemplateError as error:
@@ -162,7 +263,7 @@ def read_template(path: Path) -> GatingStrategy:
 
 def _place(location: tuple[Any, ...], plain: Mapping[str, Any]) -> str:
     """Where a problem is, with the population's name instead of its number."""
-    parts = [str(part) for part in location]
+    parts = [str(part) for part in location if part not in _TAGS]
     if len(parts) > 1 and parts[0] == "populations" and parts[1].isdigit():
         entry = plain["populations"][int(parts[1])]
         name = entry.get("name", parts[1]) if isinstance(entry, Mapping) else parts[1]
@@ -176,9 +277,9 @@ def _message(item: Any) -> str:
     return str(item["msg"]).removeprefix("Value error, ")
 
 
-def _tree_problems(template: _Template) -> Iterator[str]:
+def _tree_problems(entries: Iterable[_Population]) -> Iterator[str]:
     seen = {ROOT}
-    for entry in template.populations:
+    for entry in entries:
         if entry.name in seen:
             yield f"population {entry.name}: the name is used twice"
         needed = [entry.parent, *_operands(entry)]
@@ -190,17 +291,29 @@ def _tree_problems(template: _Template) -> Iterator[str]:
 
 def _operands(entry: _Population) -> list[str]:
     gate = entry.gate
+    watched = entry.instead.when.population if entry.instead else entry.name
     if gate is None:
-        return []
+        return [watched] if watched != entry.name else []
     named: list[str | _Not] = [*(gate.and_ or []), *(gate.or_ or []), *([gate.not_] if gate.not_ else [])]
     return [operand.not_ if isinstance(operand, _Not) else operand for operand in named]
 
 
 def _population(entry: _Population, scales: _Scales) -> Population:
     dimensions = tuple(_dimension(channel, scales) for channel in entry.channels)
-    find = None if entry.find is None else _find(entry.find, dimensions)
+    find = None if entry.find is None else _find(entry.find, dimensions, scales)
     gate = None if entry.gate is None else _gate(entry.gate, dimensions)
-    return Population(entry.name, entry.parent, gate=gate, find=find, from_sample=entry.from_sample)
+    return Population(
+        entry.name,
+        entry.parent,
+        gate=gate,
+        find=find,
+        from_sample=entry.from_sample,
+        instead=_instead(entry.instead) if entry.instead else None,
+    )
+
+
+def _instead(entry: _Instead) -> Instead:
+    return Instead(entry.when.population, entry.when.depth_below, entry.flag)
 
 
 def _dimension(channel: str, scales: _Scales) -> Dimension:
@@ -209,18 +322,39 @@ def _dimension(channel: str, scales: _Scales) -> Dimension:
     return Dimension(channel, scales.channels.get(channel, scales.default).transform(), TUBE_MATRIX)
 
 
-def _find(entry: _Find, dimensions: tuple[Dimension, ...]) -> Find:
+def _find(entry: _Finder, dimensions: tuple[Dimension, ...], scales: _Scales) -> Find:
+    if isinstance(entry, _Other) and entry.channels:
+        dimensions = tuple(_dimension(channel, scales) for channel in entry.channels)
     if not dimensions:
         raise TemplateError("a gate finder needs channels")
-    arguments = {key: _frozen(value) for key, value in (entry.model_extra or {}).items()}
+    fallback, second, bound = entry.fallback, getattr(entry, "second", None), getattr(entry, "bound", None)
     return Find(
         finder=entry.finder,
         dimensions=dimensions,
-        arguments=MappingProxyType(arguments),
+        arguments=_arguments(entry),
         control=entry.control.role if entry.control else "",
         control_marker=(entry.control.marker or "") if entry.control else "",
-        fallback=entry.fallback,
+        fallback=_find(fallback, dimensions, scales) if isinstance(fallback, _Other) else fallback,
         min_events=entry.min_events,
+        second=_find(second, dimensions, scales) if second else None,
+        bound=_bound(bound, dimensions, entry) if bound else None,
+    )
+
+
+def _arguments(entry: _Finder) -> Mapping[str, Any]:
+    return MappingProxyType({key: _frozen(value) for key, value in (entry.model_extra or {}).items()})
+
+
+def _bound(entry: _Bound, dimensions: tuple[Dimension, ...], find: _Finder) -> Find:
+    """The quantile of a control that a cut should not lie below, as a finder of its own."""
+    if (find.model_extra or {}).get("keep", "above") != "above":
+        raise TemplateError("bound is for a gate that keeps what lies above its cut")
+    return Find(
+        "control_quantile",
+        dimensions[:1],
+        MappingProxyType({"quantile": entry.quantile}),
+        control=entry.control.role,
+        control_marker=entry.control.marker or "",
     )
 
 

@@ -10,7 +10,7 @@ import pandas as pd
 
 from cytotrial.report.layout import Group, Row, Table, as_texts, distinct, spaced
 from cytotrial.report.tables import PRIVATE, ReportTables, measured, rows_of
-from cytotrial.report.text import DASH, number, short, unit_label, whole
+from cytotrial.report.text import DASH, limits_in_words, number, of_all, short, unit_label, whole
 from cytotrial.terms import Outcome, Status
 
 _VALUE_COLUMNS = (
@@ -18,8 +18,8 @@ _VALUE_COLUMNS = (
     *("Gating version", "In T1", "Value", "Unit", "Events", "Parent events", "CV %"),
 )
 _MAPPING_COLUMNS = (
-    *("Subject", "Visit in the sheet", "Specimen", "Collected", "Window holding the day", "In window"),
-    *("In T1", "Study day", "Target day", "Difference, days", "Window"),
+    *("Subject", "Visit in the sheet", "Specimen", "Collected", "Visit by its day", "Why not", "Answers"),
+    *("Study day", "Target day", "Difference, days", "Window"),
 )
 
 
@@ -39,7 +39,7 @@ def flagged_values(tables: ReportTables) -> Table:
     counts = tables.counts
     missing = counts["value"].isna()
     flagged = counts[~missing & (counts["status"].ne(Status.OK.value) | counts["flags"].ne(""))]
-    rows = [*_rows_missing(counts[missing]), *(_flagged_row(row, tables) for row in rows_of(flagged))]
+    rows = [*_rows_missing(counts[missing]), *(_flagged_row(row) for row in rows_of(flagged))]
     rows.sort(key=lambda row: (row[0], order.get(row[1], len(order)), row))
     return Table(
         id="l1-values",
@@ -48,8 +48,8 @@ def flagged_values(tables: ReportTables) -> Table:
         groups=(Group("", tuple(rows)),),
         texts=10,
         notes=(
-            f"Class: not detected below {tables.lod_events} events, detected but not quantifiable below "
-            f"{tables.lloq_events} events, else quantifiable. CV: counting error only.",
+            f"Class, by the events above background: {limits_in_words(tables.limits)}. CV: counting error, "
+            "with that of the blood count or of the metered volume where the count rests on one.",
         ),
     )
 
@@ -66,22 +66,14 @@ def _rows_missing(missing: pd.DataFrame) -> list[Row]:
     ]
 
 
-def _flagged_row(row: Any, tables: ReportTables) -> Row:
+def _flagged_row(row: Any) -> Row:
     return (
         *(row.subject, row.visit, row.specimen, spaced(row.sample_ids), row.parameter, row.status),
-        *(spaced(row.flags), _detection(row.events, tables), row.gating_version),
+        *(spaced(row.flags), row.quantifiable.lower(), row.gating_version),
         "yes" if row.analysis == "Y" else "no",
         *(short(row.value), unit_label(row.unit), whole(row.events), whole(row.parent_events)),
         number(row.cv_percent, 1),
     )
-
-
-def _detection(events: float, tables: ReportTables) -> str:
-    if not np.isfinite(events):
-        return ""
-    if events < tables.lod_events:
-        return "not detected"
-    return "detected, not quantifiable" if events < tables.lloq_events else "quantifiable"
 
 
 def flagged_populations(populations: pd.DataFrame) -> Table:
@@ -124,41 +116,34 @@ def gate_origins(gates: pd.DataFrame) -> Table:
 
 
 def visit_mapping(tables: ReportTables) -> Table:
-    """L3: every draw, its nominal visit, its study day and the window."""
-    columns = ["subject", "visit", "specimen", "collected", "study_day"]
-    draws = tables.counts[columns].assign(used=tables.counts["analysis"].eq("Y"))
-    used = draws.groupby(columns, sort=True, dropna=False)["used"].any().reset_index()
-    used = used.assign(order=used["visit"].map({visit: i for i, visit in enumerate(tables.visits["visit"])}))
-    used = used.sort_values(["subject", "order", "study_day"], kind="stable")
+    """L3: every draw, the visit of the sheet, the visit in whose window its day lies, and what it answers."""
+    keys = ["subject", "collected", "specimen", "visit", "analysis_visit"]
     windows = {row.visit: row for row in rows_of(tables.visits)}
-    rows = [_mapped_row(row, windows, tables.visits) for row in rows_of(used)]
+    draws = tables.candidates.groupby(keys, sort=True)
+    rows = [_mapped_row(as_texts(key), part, windows) for key, part in draws]
     return Table(
         id="l3",
         caption="L3 Visit mapping",
         columns=_MAPPING_COLUMNS,
         groups=(Group("", tuple(rows)),),
-        texts=7,
+        texts=6,
+        notes=(
+            "Answers: parameters for which the draw is the record of its visit, of those it was drawn for. "
+            "Why not: of the others. A draw outside every window is kept and answers for no visit.",
+        ),
     )
 
 
-def _mapped_row(row: Any, windows: dict[Any, Any], visits: pd.DataFrame) -> Row:
-    nominal, holding = windows.get(row.visit), _visit_of_day(row.study_day, visits)
-    inside, target, window = "", float("nan"), ""
-    if nominal is not None:
-        target, window = float(nominal.target_day), f"{_end(nominal.first_day)} to {_end(nominal.last_day)}"
-        if np.isfinite(row.study_day):
-            inside = "yes" if holding == row.visit else "NO"
+def _mapped_row(key: Row, part: pd.DataFrame, windows: dict[Any, Any]) -> Row:
+    subject, collected, specimen, nominal, visit = key
+    window = windows.get(visit)
+    first = part.iloc[0]
     return (
-        *(row.subject, row.visit, row.specimen, row.collected, holding, inside, "yes" if row.used else "no"),
-        *(whole(row.study_day), whole(target), whole(row.study_day - target), window),
+        *(subject, nominal, specimen, collected, visit or DASH, distinct(part["reason_not_chosen"])),
+        of_all(int(part["answers"].eq("Y").sum()), len(part)),
+        *(whole(first["study_day"]), whole(first["target_day"]), whole(first["days_from_target"])),
+        DASH if window is None else f"{_end(window.first_day)} to {_end(window.last_day)}",
     )
-
-
-def _visit_of_day(day: float, visits: pd.DataFrame) -> str:
-    """The visit whose window holds a study day; empty if none does."""
-    low, high = visits["first_day"].fillna(-np.inf), visits["last_day"].fillna(np.inf)
-    holding = visits.loc[(low <= day) & (day <= high), "visit"]
-    return str(holding.iloc[0]) if len(holding) else ""
 
 
 def _end(day: float) -> str:
@@ -182,14 +167,11 @@ def plain_table(name: str, caption: str, frame: pd.DataFrame) -> Table:
     return _listing(name, caption, frame, texts, [column for column in frame.columns if column not in texts])
 
 
-def spillover_table(name: str, matrix: pd.DataFrame) -> Table:
-    """A spillover matrix in per cent, rows fluorochromes, columns detectors."""
-    rows = [
-        (str(label), *(f"{100 * float(value):.2f}" for value in values))
-        for label, values in zip(matrix.index, matrix.to_numpy(), strict=True)
-    ]
-    columns = ("Fluorochrome \\ detector", *map(str, matrix.columns))
-    return Table("", f"Spillover matrix, {name}, per cent", columns, (Group("", tuple(rows)),), texts=1)
+def dataset_checks(checks: pd.DataFrame) -> Table:
+    """Every check of the trial dataset, those that failed first."""
+    failed_first = checks.assign(order=checks["status"].ne("FAIL")).sort_values("order", kind="stable")
+    columns = ["check", "status", "rule", "problems", "detail"]
+    return _listing("dataset-checks", "Checks of the trial dataset", failed_first, columns)
 
 
 def _listing(

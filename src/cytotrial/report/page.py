@@ -11,13 +11,19 @@ from itertools import groupby
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
+
 from cytotrial.report import listings, sections
+from cytotrial.report.acquisition import draw_trace, removed_table
+from cytotrial.report.compensation import draw_matrix, draw_pair, pair_caption
 from cytotrial.report.drawing import house_style
 from cytotrial.report.figures import draw_course, draw_headline
+from cytotrial.report.layout import Table
+from cytotrial.report.levey_jennings import draw_charts
 from cytotrial.report.pictures import GatePicture, draw_gate
 from cytotrial.report.profile import choose_subjects, draw_profile
 from cytotrial.report.tables import ReportTables, prepare, rows_of
-from cytotrial.report.text import PARAMETERS, parameter_label, whole
+from cytotrial.report.text import PARAMETERS, limits_in_words, parameter_label, whole
 
 TEMPLATES = Path(__file__).resolve().parents[3] / "resources" / "report"
 """Folder of the page templates: resources/report of the checkout."""
@@ -57,8 +63,16 @@ def render_report(tables: ReportTables) -> str:
             "courses": _courses(ready),
             "profiles": _profiles(ready),
             "gates": _gates(ready),
+            "donor": _donor(ready),
+            "heat_maps": _heat_maps(ready),
+            "pairs": _pairs(ready),
+            "traces": _traces(ready),
         }
-    return str(_template().render(**_tables_of_the_page(ready), **figures, tables=ready))
+    return str(
+        _template().render(
+            **_tables_of_the_page(ready), **figures, tables=ready, limits=limits_in_words(ready.limits)
+        )
+    )
 
 
 def _template() -> Any:
@@ -76,7 +90,6 @@ def _template() -> Any:
 
 def _tables_of_the_page(tables: ReportTables) -> dict[str, Any]:
     visits, states, totals = sections.completeness(tables)
-    quality = tables.compensation_quality
     return {
         "numbers": sections.summary_numbers(tables),
         "headline": sections.headline(tables),
@@ -93,11 +106,19 @@ def _tables_of_the_page(tables: ReportTables) -> dict[str, Any]:
             listings.values_by_visit(tables),
         ],
         "origins": listings.gate_origins(tables.gates),
-        "spillover": [listings.spillover_table(name, matrix) for name, matrix in tables.spillover.items()],
-        "quality": None
-        if quality is None
-        else listings.plain_table("quality", "Quality of the compensation, per channel pair", quality),
+        "quality": _optional(
+            "quality", "Flagged channel pairs, on the controls", tables.compensation_quality
+        ),
+        "compared": _optional(
+            "compared", "Flagged channel pairs, in samples and between batches", tables.compared_matrices
+        ),
+        "removed": None if tables.acquisition is None else removed_table(tables.acquisition),
+        "checks": None if tables.checks is None else listings.dataset_checks(tables.checks),
     }
+
+
+def _optional(name: str, caption: str, frame: pd.DataFrame | None) -> Table | None:
+    return None if frame is None else listings.plain_table(name, caption, frame)
 
 
 def _overview(tables: ReportTables) -> Figure | None:
@@ -120,7 +141,8 @@ def _courses(tables: ReportTables) -> list[Figure]:
 def _course(code: str, tables: ReportTables) -> Figure:
     units = tables.counts.loc[tables.counts["parameter"] == code, "unit"]
     label = parameter_label(code, units.iloc[0])
-    uri = draw_course(code, tables.counts, tables.cell_counts, tables.visits, lloq_events=tables.lloq_events)
+    _, lloq = tables.limits.get(code, (0, 0))
+    uri = draw_course(code, tables.counts, tables.cell_counts, tables.visits, lloq_events=lloq)
     return Figure(uri, f"Course of every subject: {label}", "")
 
 
@@ -133,6 +155,16 @@ def _profiles(tables: ReportTables) -> list[Figure]:
     return [
         Figure(draw_profile(subject, tables), f"Course of subject {subject}", f"Subject {subject}")
         for subject in choose_subjects(tables)
+    ]
+
+
+def _donor(tables: ReportTables) -> list[Figure]:
+    """Levey–Jennings charts of the quality-control donor, one figure per reported population."""
+    if tables.qc_donor is None or tables.qc_donor.empty:
+        return []
+    return [
+        Figure(uri, f"Levey–Jennings charts of the quality-control donor: {name}", f"{name}. {words}")
+        for name, uri, words in draw_charts(tables.qc_donor)
     ]
 
 
@@ -150,6 +182,28 @@ def _gates(tables: ReportTables) -> list[tuple[str, list[Figure]]]:
             [_gate(picture, origins.get((sample_id, picture.population), "")) for picture in pictures],
         )
         for sample_id, pictures in groupby(tables.pictures, key=lambda picture: picture.sample_id)
+    ]
+
+
+def _heat_maps(tables: ReportTables) -> list[Figure]:
+    return [
+        Figure(draw_matrix(name, matrix), f"Spillover matrix of {name}, per cent", "")
+        for name, matrix in tables.spillover.items()
+    ]
+
+
+def _pairs(tables: ReportTables) -> list[Figure]:
+    alt = "{}: {} into {}, before and after compensation"
+    return [
+        Figure(draw_pair(one), alt.format(one.title, one.detector, one.into), pair_caption(one))
+        for one in tables.pairs
+    ]
+
+
+def _traces(tables: ReportTables) -> list[Figure]:
+    return [
+        Figure(draw_trace(one), f"Rate and signal of {one.sample_id} over time", one.caption)
+        for one in tables.traces
     ]
 
 

@@ -11,13 +11,15 @@ import pandas as pd
 
 from cytotrial.report.figures import HEADLINE
 from cytotrial.report.layout import Group, Row, Table, as_texts, distinct
-from cytotrial.report.tables import UNSCHEDULED, ReportTables, rows_of
+from cytotrial.report.tables import ReportTables, rows_of
 from cytotrial.report.text import (
     DASH,
     decimals_for,
     estimate_and_limits,
+    limits_in_words,
     middle_and_range,
     number,
+    of_all,
     p_value,
     parameter_label,
     whole,
@@ -153,13 +155,16 @@ def cell_count_table(tables: ReportTables) -> Table:
         groups=tuple(groups),
         texts=1,
         notes=(
-            "Exploratory; no confirmatory claim. N planned: subjects in the subject sheet. One record per "
-            "subject, parameter and visit: status OK or WARN, nearest to the target, then the later draw. "
-            "Unscheduled draws are in F1 and F2 only.",
-            f"LLOQ: {tables.lloq_events} events of the population. Values below it are shown as measured, "
-            "with their counting interval; none is imputed or carried forward.",
-            "Not done and failed: subjects without a value, by the status of their record; subjects without "
-            "any record (visit not due) make up the rest of N planned.",
+            "Exploratory; no confirmatory claim. N planned: subjects in the subject sheet; every number of "
+            "subjects is given out of those it comes from. One record per subject, parameter and visit: of "
+            "those with a value whose study day lies in the visit's window, the nearest to the target day, "
+            "then the later draw, then the higher repeat (dataset/candidates.csv has them all).",
+            f"n < LLOQ, by the events above background: {limits_in_words(tables.limits)}. Such values are "
+            "shown as measured, with their counting interval; none is imputed or carried forward.",
+            "Not done and failed: subjects without a value, by the status of their record; subjects of whom "
+            "the sample sheet has no row at the visit make up the rest of N planned.",
+            "Baseline: the record of the baseline visit, the last at or before the first dose; without it "
+            "that of the last visit before.",
             *_test_notes(tables.cell_counts),
             f"Gating version: {distinct(tables.counts['gating_version'])}.",
         ),
@@ -171,12 +176,12 @@ def _visit_row(row: Any, digits: int) -> Row:
     return (
         row.visit,
         whole(row.n_planned),
-        whole(row.n),
+        of_all(row.n, row.n_planned),
         middle_and_range(row.median, row.q1, row.q3, digits),
-        whole(getattr(row, "n_below_lloq", float("nan"))),
-        whole(getattr(row, "n_not_done", float("nan"))),
-        whole(getattr(row, "n_failed", float("nan"))),
-        whole(row.n_paired) if np.isfinite(row.change_median) else DASH,
+        of_all(getattr(row, "n_below_lloq", float("nan")), row.n),
+        of_all(getattr(row, "n_not_done", float("nan")), row.n_planned),
+        of_all(getattr(row, "n_failed", float("nan")), row.n_planned),
+        of_all(row.n_paired, row.n_planned) if np.isfinite(row.change_median) else DASH,
         change,
         estimate_and_limits(row.hl, row.hl_low, row.hl_high, digits),
         number(row.ratio_median, 2),
@@ -189,13 +194,13 @@ def _tested(row: Any) -> str:
     if not np.isfinite(row.p):
         return DASH
     zeros = f"; {whole(row.n_zero)} zero" if row.n_zero > 0 else ""
-    return f"{p_value(row.p)} ({row.p_method}{zeros})"
+    return f"{p_value(row.p)} ({row.p_method}; n = {whole(row.n_paired - row.n_zero)}{zeros})"
 
 
 def _test_notes(summary: pd.DataFrame) -> tuple[str, ...]:
     zeros = int(summary["n_zero"].fillna(0).sum())
     return (
-        "Change is from the baseline visit of the visit sheet, in subjects with both values. Quartiles: "
+        "Change is from baseline, in subjects with both values (paired n). Quartiles: "
         "linear interpolation (R type 7). Hodges-Lehmann: median of the Walsh averages; 95 % CI from the "
         "signed-rank distribution, none below 6 pairs.",
         "P: Wilcoxon signed-rank, two-sided, with the way it was found: exact (no ties), exact, ties (all "
@@ -237,41 +242,31 @@ def _clinical_row(row: Any, digits: int) -> Row:
         share = f"{whole(row.x)}/{whole(row.n)}"
         if np.isfinite(row.percent):
             share += f", {estimate_and_limits(row.percent, row.percent_low, row.percent_high, 1)} %"
-        return (row.visit, whole(row.n_planned), whole(row.n), share, *[DASH] * 6, whole(row.n_not_numeric))
+        n, text = of_all(row.n, row.n_planned), of_all(row.n_not_numeric, row.n_planned)
+        return (row.visit, whole(row.n_planned), n, share, *[DASH] * 6, text)
     cells = _visit_row(row, digits)
-    return (*cells[:4], *cells[7:], whole(row.n_not_numeric))
+    return (*cells[:4], *cells[7:], of_all(row.n_not_numeric, row.n_planned))
 
 
 def completeness(tables: ReportTables) -> tuple[tuple[str, ...], list[tuple[str, list[State]]], list[Row]]:
     """T3: the visits, the state of every subject at every visit, and the totals by letter."""
-    counts = tables.counts
-    names = [*tables.visits["visit"], *([UNSCHEDULED] if (counts["visit"] == UNSCHEDULED).any() else [])]
-    expected = counts["parameter"].nunique()
-    parts = dict(list(counts.groupby(["subject", "visit"], sort=True)))
-    subjects = sorted({*tables.subjects["subject"], *counts["subject"]})
-    states = [
-        (subject, [_state(parts.get((subject, name)), expected) for name in names]) for subject in subjects
-    ]
+    names = tuple(dict.fromkeys(tables.completeness["visit"]))
+    found = {(str(row.subject), str(row.visit)): _state(row) for row in rows_of(tables.completeness)}
+    subjects = list(dict.fromkeys(tables.completeness["subject"]))
+    states = [(subject, [found[subject, name] for name in names]) for subject in subjects]
     totals = [
-        (letter, *(str(sum(row[place].letter == letter for _, row in states)) for place in range(len(names))))
+        (
+            letter,
+            *(
+                of_all(sum(row[place].letter == letter for _, row in states), len(subjects))
+                for place in range(len(names))
+            ),
+        )
         for letter in "DWFN."
     ]
-    return tuple(names), states, totals
+    return names, states, totals
 
 
-_ORDER = [Status.OK.value, Status.WARN.value, Status.FAIL.value, Status.NOT_DONE.value]
-
-
-def _state(part: pd.DataFrame | None, expected: int) -> State:
-    """The best record of each parameter, then the worst parameter; all of them missing is not done."""
-    if part is None or len(part) == 0:
-        return State(".", "", "")
-    ranks = part["status"].map({status: rank for rank, status in enumerate(_ORDER)}).fillna(2)
-    best = ranks.groupby(part["parameter"]).min()
-    available = int((best <= 1).sum())
-    worst = int(best.max())
-    if worst == 3 and (best == 2).any():
-        worst = 2
-    reasons = distinct(part.loc[ranks >= 2, "flags"]) if worst >= 2 else ""
-    share = f"{available}/{expected}" if available < expected else ""
-    return State("DWFN"[worst], share, reasons.removeprefix(DASH))
+def _state(row: Any) -> State:
+    share = of_all(row.available, row.expected) if row.available < row.expected and row.state != "." else ""
+    return State(row.state, share, distinct([row.reasons]).removeprefix(DASH))

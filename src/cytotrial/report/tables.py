@@ -10,10 +10,13 @@ from typing import Any
 import pandas as pd
 
 from cytotrial.errors import DatasetError, all_problems
+from cytotrial.report.acquisition import TracePicture
+from cytotrial.report.compensation import PairPicture
 from cytotrial.report.pictures import GatePicture
 
 NO_TEXT: Mapping[str, str] = MappingProxyType({})
 NO_MATRIX: Mapping[str, pd.DataFrame] = MappingProxyType({})
+NO_LIMITS: Mapping[str, tuple[int, int]] = MappingProxyType({})
 
 UNSCHEDULED = "UNSCHEDULED"
 
@@ -29,14 +32,16 @@ class ReportTables:
     ----------
     study, title : str
         STUDYID and the title of the page.
-    inventory, populations, gates, counts, visit_wide : DataFrame
-        The result files of the same names. `counts` also has the column `analysis`, "Y" on the
-        records that the tables by visit use. `inventory` may have panel, role, subject, visit and
-        batch joined to it.
+    inventory, populations, gates, counts, candidates, visit_wide : DataFrame
+        The result files of the same names. `counts` also has the columns `analysis`, "Y" on the
+        records that the tables by visit use, and `quantifiable`, what the record's events allow to be
+        said. `inventory` may have panel, role, subject, visit and batch joined to it.
     visits, subjects : DataFrame
         The sheets.
     cell_counts : DataFrame
         The numbers of table T1, one row per parameter and visit.
+    completeness : DataFrame
+        Table T3, one row per subject and visit: state, available, expected, reasons.
     clinical_by_visit : DataFrame, optional
         The numbers of table T2, one row per test and visit.
     clinical, exposure : DataFrame, optional
@@ -47,12 +52,24 @@ class ReportTables:
         "panel, batch" → spillover matrix, rows fluorochromes (index), columns detectors.
     compensation_quality : DataFrame, optional
         Any columns; printed as they are.
+    checks : DataFrame, optional
+        dataset/checks.csv: every check of the trial dataset and what it found.
+    compared_matrices : DataFrame, optional
+        Pairs flagged between batches or in samples; any columns, printed as they are.
+    pairs : tuple of PairPicture
+        Channel pairs before and after compensation, in the order in which they are shown.
+    acquisition : DataFrame, optional
+        quality.csv, with the panel of each tube.
+    traces : tuple of TracePicture
+        Tubes whose acquisition is pictured, in the order in which they are shown.
     methods, versions : mapping of str to str
         Heading → sentence or formula; software → version. Printed in the order given.
-    lod_events, lloq_events : int
-        Limits of detection and of quantitation, in events of the population.
+    limits : mapping of str to (int, int)
+        Parameter → limits of detection and of quantitation, in events of its population.
     profiles : tuple of str
         Subjects shown one by one; empty: the subject with the most draws.
+    qc_donor : DataFrame, optional
+        The result file of the same name: the quality-control donor, batch by batch.
     """
 
     study: str
@@ -61,21 +78,28 @@ class ReportTables:
     populations: pd.DataFrame
     gates: pd.DataFrame
     counts: pd.DataFrame
+    candidates: pd.DataFrame
     visit_wide: pd.DataFrame
     visits: pd.DataFrame
     subjects: pd.DataFrame
     cell_counts: pd.DataFrame
+    completeness: pd.DataFrame
     clinical_by_visit: pd.DataFrame | None = None
     clinical: pd.DataFrame | None = None
     exposure: pd.DataFrame | None = None
     pictures: tuple[GatePicture, ...] = ()
     spillover: Mapping[str, pd.DataFrame] = field(default_factory=lambda: NO_MATRIX)
     compensation_quality: pd.DataFrame | None = None
+    checks: pd.DataFrame | None = None
+    compared_matrices: pd.DataFrame | None = None
+    pairs: tuple[PairPicture, ...] = ()
+    acquisition: pd.DataFrame | None = None
+    traces: tuple[TracePicture, ...] = ()
     methods: Mapping[str, str] = field(default_factory=lambda: NO_TEXT)
     versions: Mapping[str, str] = field(default_factory=lambda: NO_TEXT)
-    lod_events: int = 20
-    lloq_events: int = 50
+    limits: Mapping[str, tuple[int, int]] = field(default_factory=lambda: NO_LIMITS)
     profiles: tuple[str, ...] = ()
+    qc_donor: pd.DataFrame | None = None
 
 
 _TEXT = {
@@ -84,12 +108,16 @@ _TEXT = {
     "gates": ("sample_id", "population", "origin"),
     "counts": (
         *("subject", "visit", "specimen", "collected", "parameter", "unit", "method"),
-        *("status", "flags", "gating_version", "sample_ids", "analysis"),
+        *("status", "flags", "gating_version", "sample_ids", "analysis", "quantifiable"),
+    ),
+    "candidates": (
+        *("subject", "visit", "specimen", "collected", "analysis_visit", "answers", "reason_not_chosen"),
     ),
     "visit_wide": ("subject", "visit"),
     "visits": ("visit", "baseline"),
     "subjects": ("subject", "first_dose"),
     "cell_counts": ("parameter", "unit", "visit", "hl_method", "p_method"),
+    "completeness": ("subject", "visit", "state", "reasons"),
     "clinical_by_visit": ("test", "unit", "visit", "kind", "hl_method", "p_method"),
     "clinical": ("subject", "test", "collected", "value", "unit"),
     "exposure": ("subject", "drug", "start", "end", "unit"),
@@ -101,8 +129,10 @@ _SUMMARY = (
 _NUMBERS = {
     "populations": ("events", "parent_events", "percent_of_parent"),
     "counts": ("study_day", "value", "ci_low", "ci_high", "events", "parent_events", "cv_percent"),
+    "candidates": ("study_day", "target_day", "days_from_target"),
     "visits": ("visit_num", "target_day", "first_day", "last_day"),
     "cell_counts": (*_SUMMARY, "n_below_lloq", "n_not_done", "n_failed", "lloq_value"),
+    "completeness": ("available", "expected"),
     "clinical_by_visit": (*_SUMMARY, "n_not_numeric", "x", "percent", "percent_low", "percent_high"),
     "exposure": ("dose",),
 }

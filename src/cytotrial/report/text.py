@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 DASH = "–"
 """Stands for a number that is not known or does not apply."""
@@ -120,6 +120,39 @@ def p_value(p: float) -> str:
     if not math.isfinite(p):
         return DASH
     return "<0.001" if p < 0.001 else f"{p:.3f}"
+
+
+def of_all(part: float, whole_number: float) -> str:
+    """x/N, or a dash where either is not known.
+
+    Examples
+    --------
+    >>> of_all(24, 83), of_all(float("nan"), 83)
+    ('24/83', '–')
+    """
+    return f"{whole(part)}/{whole(whole_number)}" if math.isfinite(part + whole_number) else DASH
+
+
+def limits_in_words(limits: Mapping[str, tuple[int, int]]) -> str:
+    """Limits of detection and of quantitation, each with the parameters it holds for.
+
+    Examples
+    --------
+    >>> limits_in_words({"TREGABS": (20, 50), "CD4ABS": (20, 50)})
+    'not detected below 20 events, not quantifiable below 50'
+    >>> limits_in_words({"TREGABS": (20, 50), "TH17ABS": (30, 80)})
+    'not detected below 20 events, not quantifiable below 50 (TREGABS); 30 and 80 (TH17ABS)'
+    """
+    groups: dict[tuple[int, int], list[str]] = {}
+    for code, pair in limits.items():
+        groups.setdefault(pair, []).append(code)
+    named = [
+        f"{lod} and {lloq}" if place else f"not detected below {lod} events, not quantifiable below {lloq}"
+        for place, (lod, lloq) in enumerate(groups)
+    ]
+    if len(groups) > 1:
+        named = [f"{words} ({', '.join(codes)})" for words, codes in zip(named, groups.values(), strict=True)]
+    return "; ".join(named)
 
 
 def superscript(label: str) -> str:

@@ -12,13 +12,27 @@ between units beyond their own errors). Efron B, Morris C. J Am Stat Assoc 1975;
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
-from cytotrial.science.finders.registry import Batch
 from cytotrial.terms import FloatArray
 
 MIN_TUBES = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """Where the tubes of one batch have a gate; a tube's own, noisier position is drawn towards it.
+
+    position : the batch's median of `Found.position`, number by number
+    spread : SD between its tubes beyond their own errors, number by number
+    n_tubes : tubes it was made from
+    """
+
+    position: tuple[float, ...]
+    spread: tuple[float, ...]
+    n_tubes: int
 
 
 def pool_batch(positions: FloatArray, errors: FloatArray) -> Batch | None:

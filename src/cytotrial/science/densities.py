@@ -6,14 +6,19 @@ hundreds of times more and moves a cut by less than a hundredth of the display s
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import pairwise
 
 import numpy as np
+import numpy.typing as npt
 
 from cytotrial.terms import FloatArray
 
 N_BINS = 520
+RESAMPLES = 16
+_ENOUGH = 20_000
+"""Events from which a range or a bandwidth is read: every n-th of a larger number says the same."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -31,6 +36,10 @@ class Density:
     def mode(self) -> float:
         return float(self.grid[int(np.argmax(self.height))])
 
+    @property
+    def bin_width(self) -> float:
+        return float(self.grid[1] - self.grid[0])
+
 
 def density(
     values: FloatArray, *, adjust: float = 1.0, low: float | None = None, high: float | None = None
@@ -45,25 +54,56 @@ def density(
     low, high : float, optional
         Range of the grid; by default the central 99.8 % of the values, widened by a tenth.
     """
-    spread = np.percentile(values, [0.1, 99.9]) if values.size else np.array([0.0, 1.0])
-    margin = 0.1 * (spread[1] - spread[0]) or 0.5
-    start = float(spread[0] - margin if low is None else low)
-    stop = float(spread[1] + margin if high is None else high)
-    counts, edges = np.histogram(values, bins=N_BINS, range=(start, stop))
-    width = (stop - start) / N_BINS
-    smooth = _gaussian_filter(counts.astype(float), adjust * bandwidth(values) / width)
+    start, stop = usual_range(values, margin=0.1)
+    start, stop = (start if low is None else low), (stop if high is None else high)
+    return smoothed(
+        counts_of(values, low=start, high=stop),
+        low=start,
+        high=stop,
+        bandwidth=adjust * bandwidth(values),
+        n_events=int(values.size),
+    )
+
+
+def usual_range(values: FloatArray, *, margin: float) -> tuple[float, float]:
+    """The central 99.8 % of values, widened on both sides by a share `margin` of its length."""
+    if not values.size:
+        return -0.5, 1.5
+    low, high = np.percentile(_some(values), [0.1, 99.9])
+    wider = margin * float(high - low) or 0.5
+    return float(low) - wider, float(high) + wider
+
+
+def counts_of(values: FloatArray, *, low: float, high: float) -> FloatArray:
+    """Events in each of 520 bins of equal width from `low` to `high`; those outside are not counted."""
+    place = (values - low) * (N_BINS / (high - low))
+    with np.errstate(invalid="ignore"):
+        inside = (place >= 0) & (place < N_BINS)
+    return np.bincount(place[inside].astype(np.int32), minlength=N_BINS).astype(np.float64)
+
+
+def smoothed(counts: FloatArray, *, low: float, high: float, bandwidth: float, n_events: int) -> Density:
+    """The density of binned counts, smoothed by a Gaussian of SD `bandwidth` (in the values' unit)."""
+    width = (high - low) / counts.size
+    smooth = _gaussian_filter(counts, bandwidth / width)
     area = smooth.sum() * width
-    return Density((edges[:-1] + edges[1:]) / 2, smooth / area if area else smooth, int(values.size))
+    grid = low + (np.arange(counts.size) + 0.5) * width
+    return Density(grid, smooth / area if area else smooth, n_events)
 
 
 def bandwidth(values: FloatArray) -> float:
     """Silverman's rule of thumb; 1 for values without spread."""
     if values.size < 2:
         return 1.0
-    lower, upper = np.percentile(values, [25, 75])
-    sd = float(np.std(values))
+    some = _some(values)
+    lower, upper = np.percentile(some, [25, 75])
+    sd = float(np.std(some))
     spread = min(sd, float(upper - lower) / 1.34) or sd or 1.0
     return float(0.9 * spread * values.size**-0.2)
+
+
+def _some(values: FloatArray) -> FloatArray:
+    return values[:: max(1, values.size // _ENOUGH)]
 
 
 def _gaussian_filter(counts: FloatArray, sigma: float) -> FloatArray:
@@ -74,7 +114,17 @@ def _gaussian_filter(counts: FloatArray, sigma: float) -> FloatArray:
     return np.convolve(padded, kernel / kernel.sum(), mode="valid")
 
 
-def local_maxima(height: FloatArray) -> np.ndarray:
+def resampled_sd(counts: FloatArray, statistic: Callable[[FloatArray], float]) -> float:
+    """Standard error of what is read off binned counts, by a small bootstrap that is always the same.
+
+    Every bin's count is redrawn from Poisson's law 16 times (Efron, Ann Stat 1979;7:1): an SD known to
+    about a fifth, enough to weigh a tube against its batch.
+    """
+    chance = np.random.default_rng(0)
+    return float(np.std([statistic(row) for row in chance.poisson(counts, (RESAMPLES, counts.size)) * 1.0]))
+
+
+def local_maxima(height: FloatArray) -> npt.NDArray[np.intp]:
     """Positions of the peaks of a curve, ends included, in order; an empty stretch is no peak."""
     padded = np.concatenate([[-np.inf], height, [-np.inf]])
     return np.flatnonzero((padded[1:-1] > padded[:-2]) & (padded[1:-1] >= padded[2:]) & (height > 0))
@@ -106,13 +156,17 @@ def deepest_valley(
     best: tuple[float, float] | None = None
     for left, right in pairwise(peaks):
         at = left + _middle_of_lowest(curve.height[left : right + 1])
-        highest_left = float(curve.height[: left + 1].max())
-        highest_right = float(curve.height[right:].max())
-        depth = 1 - float(curve.height[at]) / min(highest_left, highest_right)
+        depth = depth_at(curve, int(at))
         populated = needed <= share_left[at] <= 1 - needed
         if populated and low <= curve.grid[at] <= high and (best is None or depth > best[1]):
             best = (float(curve.grid[at]), depth)
     return best
+
+
+def depth_at(curve: Density, at: int) -> float:
+    """How deep a density is at bin `at`: 1 − height / lower of the highest places on its two sides."""
+    sides = min(float(curve.height[: at + 1].max()), float(curve.height[at:].max()))
+    return 1 - float(curve.height[at]) / sides if sides else 0.0
 
 
 def _middle_of_lowest(height: FloatArray) -> int:

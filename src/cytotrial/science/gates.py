@@ -79,6 +79,15 @@ class TubeEvents:
     def n_events(self) -> int:
         return self._events.n_events
 
+    @property
+    def matrices(self) -> Mapping[str, SpilloverMatrix]:
+        """Name → matrix, for what a dimension's `matrix` may name."""
+        return self._matrices
+
+    def with_matrices(self, matrices: Mapping[str, SpilloverMatrix]) -> TubeEvents:
+        """The same events with further matrices, as another gating names them."""
+        return TubeEvents(self._events, {**self._matrices, **matrices})
+
     def has_matrix(self, name: str) -> bool:
         return name in self._matrices
 
@@ -178,8 +187,9 @@ def contains(gate: Gate, events: TubeEvents) -> BoolArray:
     Returns
     -------
     ndarray of bool, shape (n_events,)
-        Rectangles: low <= value < high. Polygons: an odd number of windings, edges included.
-        Ellipsoids: edge included. An event that is not a number is in no bounded gate.
+        Rectangles: low <= value < high. Polygons: an odd number of windings; an event on a left or lower
+        edge is inside, one on a right or upper edge is not, as for rectangles. Ellipsoids: edge included.
+        An event that is not a number is in no bounded gate.
 
     Raises
     ------

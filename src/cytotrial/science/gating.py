@@ -1,82 +1,55 @@
-"""Place the gates of a strategy on a tube, and count what they hold.
+"""Place the gates of a strategy on a tube, parents before children.
 
-Parents come before children. A gate that cannot be placed takes its descendants with it:
-they are reported as missing with the reason, never as zero.
+A gate that cannot be placed takes its descendants with it: they are reported as missing with the reason,
+never as zero. A control is gated as far as it can be: an FMO tube says nothing about a gate that looks at
+the marker it lacks.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Literal
-
-import numpy as np
 
 from cytotrial.errors import GateError
-from cytotrial.science.finders import View, find_gate, threshold
-from cytotrial.science.gates import TubeEvents, combine, contains, operands
+from cytotrial.science.finders import Batch, uses_batch
+from cytotrial.science.gates import operands
+from cytotrial.science.placing import (
+    FALLBACK,
+    everything,
+    inside,
+    look_aside,
+    on_channel,
+    on_channels,
+    own_gate,
+    valley_depth,
+)
+from cytotrial.science.populations import PopulationCount, count_populations
+from cytotrial.science.stained import Around, ControlKey, GatedTube, StainedTube
 from cytotrial.terms import (
     ROOT,
     BoolArray,
-    BooleanGate,
-    Dimension,
-    Find,
-    Gate,
     GatingStrategy,
     PlacedGate,
     Population,
 )
 
-FALLBACK = "GATE_FALLBACK"
+__all__ = [
+    "FALLBACK",
+    "NOT_FROM_SAMPLE",
+    "Around",
+    "ControlKey",
+    "GatedTube",
+    "PopulationCount",
+    "StainedTube",
+    "count_populations",
+    "gate_control",
+    "gate_tube",
+    "on_channel",
+    "on_channels",
+    "without_second",
+]
+
 NOT_FROM_SAMPLE = "GATE_NOT_FROM_SAMPLE"
-
-ControlKey = tuple[str, str]
-"""Role and marker of a control: ("fmo", "FOXP3"), ("unstimulated", "")."""
-
-
-@dataclass(frozen=True, eq=False)
-class StainedTube:
-    """A tube ready for gating.
-
-    events : TubeEvents, compensated on demand
-    channels : marker → $PnN of the detector it is on; channels that are not markers name themselves
-    keep : ndarray of bool, shape (n_events,): events of steady acquisition, the root population
-    """
-
-    sample_id: str
-    events: TubeEvents
-    channels: Mapping[str, str]
-    keep: BoolArray
-
-
-@dataclass(frozen=True, eq=False)
-class GatedTube:
-    """What gating made of a tube.
-
-    placed : gates in the strategy's order
-    masks : population → ndarray of bool, shape (n_events,); `root` included
-    missing : population → why its gate could not be placed
-    """
-
-    tube: StainedTube
-    placed: tuple[PlacedGate, ...]
-    masks: Mapping[str, BoolArray]
-    missing: Mapping[str, str] = field(default_factory=dict)
-
-    def events_of(self, population: str) -> int:
-        return int(np.count_nonzero(self.masks[population]))
-
-
-@dataclass(frozen=True, slots=True)
-class PopulationCount:
-    """Events of one population; `events` is None where its gate could not be placed."""
-
-    population: str
-    parent: str
-    events: int | None
-    parent_events: int | None
-    flags: tuple[str, ...] = ()
-    reason: str = ""
 
 
 def gate_tube(
@@ -85,6 +58,10 @@ def gate_tube(
     *,
     controls: Mapping[ControlKey, Sequence[GatedTube]],
     borrowed: Mapping[str, PlacedGate] | None = None,
+    batches: Mapping[str, Batch] | None = None,
+    known: Mapping[str, PlacedGate] | None = None,
+    by_hand: Mapping[str, PlacedGate] | None = None,
+    excluded: Mapping[str, str] | None = None,
 ) -> GatedTube:
     """Place and apply every gate of a strategy on one tube.
 
@@ -98,179 +75,145 @@ def gate_tube(
     borrowed : mapping of population to placed gate, optional
         For a control of a draw: the gates of the draw's sample tube, which it gets for populations
         that are marked `from_sample`. One that is not among them is placed anew and flagged.
+    batches : mapping of population to Batch, optional
+        Where the other tubes of the batch have each gate, for the finders that draw their gate towards it.
+    known : mapping of population to placed gate, optional
+        The gates of a first pass over this very tube, without `batches`: a gate whose finder does not look
+        at the batch, and above which nothing moved, is taken from here and not found again.
+    by_hand, excluded : mapping of population to placed gate, and to a reason, optional
+        Gates that a person placed on this tube, and populations that a person took out of it.
 
     Returns
     -------
     GatedTube
     """
-    return _gate(strategy.populations, tube, controls=controls, borrowed=borrowed)
+    around = Around(
+        controls=controls,
+        borrowed=borrowed,
+        batches=batches or {},
+        known=known or {},
+        by_hand=by_hand or {},
+        excluded=excluded or {},
+        calibrated=bool(strategy.reference),
+    )
+    return _gate(strategy.populations, tube, around)
 
 
-def gate_control(strategy: GatingStrategy, tube: StainedTube) -> GatedTube:
+def gate_control(strategy: GatingStrategy, tube: StainedTube, *, paired: str = "") -> GatedTube:
     """Gate a control tube as far as no other control is needed: down to the parents of controlled gates."""
     free = [
         population for population in strategy.populations if not (population.find and population.find.control)
     ]
-    return _gate(free, tube, controls={}, borrowed=None)
+    around = Around(calibrated=bool(strategy.reference))
+    return replace(_gate(free, tube, around), paired=paired)
 
 
-def _gate(
-    populations: Iterable[Population],
-    tube: StainedTube,
-    *,
-    controls: Mapping[ControlKey, Sequence[GatedTube]],
-    borrowed: Mapping[str, PlacedGate] | None,
-) -> GatedTube:
-    placed: list[PlacedGate] = []
-    masks: dict[str, BoolArray] = {ROOT: tube.keep}
-    missing: dict[str, str] = {}
+def without_second(strategy: GatingStrategy) -> GatingStrategy:
+    """The strategy without second finders: they move no gate."""
+
+    def bare(population: Population) -> Population:
+        find = population.find
+        return population if find is None else replace(population, find=replace(find, second=None))
+
+    return replace(strategy, populations=tuple(map(bare, strategy.populations)))
+
+
+@dataclass
+class _Progress:
+    """What has been placed of a tube so far; `unmoved` are the populations that are as in the first pass."""
+
+    masks: dict[str, BoolArray]
+    placed: list[PlacedGate] = field(default_factory=list)
+    missing: dict[str, str] = field(default_factory=dict)
+    left_out: dict[str, str] = field(default_factory=dict)
+    unmoved: set[str] = field(default_factory=lambda: {ROOT})
+
+
+class _LeftOutError(GateError):
+    """A population that a control is not gated for; no failure."""
+
+
+def _gate(populations: Iterable[Population], tube: StainedTube, around: Around) -> GatedTube:
+    so_far = _Progress({ROOT: tube.keep})
     for population in populations:
         try:
-            gate = _place(population, tube, masks, missing, controls=controls, borrowed=borrowed)
-            masks[population.name] = masks[population.parent] & _inside(gate.gate, tube, masks)
-            placed.append(gate)
+            gate = _place(population, tube, so_far, around)
+            mask = so_far.masks[population.parent] & inside(gate.gate, tube, so_far.masks)
+        except _LeftOutError as error:
+            so_far.left_out[population.name] = str(error)
         except GateError as error:
-            missing[population.name] = str(error)
-    return GatedTube(tube, tuple(placed), masks, missing)
+            so_far.missing[population.name] = str(error)
+        else:
+            so_far.masks[population.name] = mask
+            so_far.placed.append(gate)
+            if _as_before(gate, so_far, around):
+                so_far.unmoved.add(population.name)
+    return GatedTube(tube, tuple(so_far.placed), so_far.masks, so_far.missing, so_far.left_out)
 
 
-def _place(
-    population: Population,
-    tube: StainedTube,
-    masks: Mapping[str, BoolArray],
-    missing: Mapping[str, str],
-    *,
-    controls: Mapping[ControlKey, Sequence[GatedTube]],
-    borrowed: Mapping[str, PlacedGate] | None,
-) -> PlacedGate:
+def _place(population: Population, tube: StainedTube, so_far: _Progress, around: Around) -> PlacedGate:
     for needed in (population.parent, *(operands(population.gate) if population.gate else ())):
-        if needed not in masks:
-            raise GateError(missing.get(needed, f"population {needed} was not gated."))
-    if population.from_sample and borrowed is not None and population.name in borrowed:
-        return borrowed[population.name]
-    gate = _own_gate(population, tube, masks, controls)
-    if population.from_sample and borrowed is not None:
-        return replace(gate, flags=(*gate.flags, NOT_FROM_SAMPLE))
-    return gate
+        if needed in so_far.left_out:
+            raise _LeftOutError(so_far.left_out[needed])
+        if needed not in so_far.masks:
+            raise GateError(so_far.missing.get(needed, f"population {needed} was not gated."))
+    if population.name in around.excluded:
+        raise GateError(around.excluded[population.name])
+    if population.name in around.by_hand:
+        return around.by_hand[population.name]
+    if population.from_sample and population.name in (around.borrowed or {}):
+        assert around.borrowed is not None
+        return around.borrowed[population.name]
+    _stop_where_a_marker_is_left_out(population, tube)
+    gate = _known_or_own(population, tube, so_far, around)
+    gate = _instead(gate, population, tube, so_far, around)
+    if population.from_sample and around.borrowed is not None:
+        gate = replace(gate, flags=(*gate.flags, NOT_FROM_SAMPLE))
+    return look_aside(gate, population, tube, so_far.masks, around)
 
 
-def _own_gate(
-    population: Population,
-    tube: StainedTube,
-    masks: Mapping[str, BoolArray],
-    controls: Mapping[ControlKey, Sequence[GatedTube]],
-) -> PlacedGate:
-    """The gate of a population on this tube: fixed by the template, or found."""
-    if population.find is None:
-        assert population.gate is not None
-        return PlacedGate(population.name, population.parent, on_channels(population.gate, tube.channels))
-    return _found(population, population.find, tube, masks, controls)
-
-
-def _found(
-    population: Population,
-    find: Find,
-    tube: StainedTube,
-    masks: Mapping[str, BoolArray],
-    controls: Mapping[ControlKey, Sequence[GatedTube]],
-) -> PlacedGate:
-    """Run the gate finder; where it cannot answer, the template's fallback does, flagged."""
-    dimensions = tuple(on_channel(dimension, tube.channels) for dimension in find.dimensions)
-    used = _controls_for(find, population.parent, controls)
-    origin: Literal["control", "template"] = "control" if used else "template"
-    names = tuple(control.tube.sample_id for control in used)
-    try:
-        values = _values(tube, dimensions, masks[population.parent])
-        if values[0].size < find.min_events:
-            raise GateError(
-                f"{values[0].size} events in {population.parent}; the gate needs {find.min_events}."
-            )
-        found = find_gate(
-            find.finder, View(dimensions, values, _pooled(used, find, population.parent)), find.arguments
+def _stop_where_a_marker_is_left_out(population: Population, tube: StainedTube) -> None:
+    dimensions = population.find.dimensions if population.find else ()
+    if tube.lacks and tube.lacks in {dimension.channel for dimension in dimensions}:
+        raise _LeftOutError(
+            f"the tube is a control without {tube.lacks}, which the gate {population.name} looks at."
         )
-    except GateError as error:
-        if find.fallback is None:
-            raise GateError(f"gate {population.name}: {error}") from None
-        gate = threshold(dimensions[0], find.fallback, keep=str(find.arguments.get("keep", "above")))
-        return PlacedGate(population.name, population.parent, gate, "template", flags=(FALLBACK,))
-    return PlacedGate(
-        population.name, population.parent, found.gate, origin, names, found.confidence, found.flags
-    )
 
 
-def _controls_for(
-    find: Find, parent: str, controls: Mapping[ControlKey, Sequence[GatedTube]]
-) -> tuple[GatedTube, ...]:
-    if not find.control:
-        return ()
-    return tuple(
-        control
-        for control in controls.get((find.control, find.control_marker), ())
-        if parent in control.masks
-    )
+def _known_or_own(population: Population, tube: StainedTube, so_far: _Progress, around: Around) -> PlacedGate:
+    known = around.known.get(population.name)
+    looked_at = {population.parent, *((population.instead.watched,) if population.instead else ())}
+    settled = looked_at - {population.name} <= so_far.unmoved
+    if known is not None and settled and not _drawn(population, around):
+        return known
+    return own_gate(population, tube, so_far.masks, around)
 
 
-def _pooled(controls: Sequence[GatedTube], find: Find, parent: str) -> tuple[np.ndarray, ...] | None:
-    """The controls' events of the parent population, one array for each dimension."""
-    if not controls:
-        return None
-    each = [
-        _values(
-            control.tube,
-            tuple(on_channel(dimension, control.tube.channels) for dimension in find.dimensions),
-            control.masks[parent],
-        )
-        for control in controls
-    ]
-    return tuple(np.concatenate(parts) for parts in zip(*each, strict=True))
+def _drawn(population: Population, around: Around) -> bool:
+    """Whether the batch has a say in where the gate lies."""
+    if population.find is None or population.name not in around.batches:
+        return False
+    return any(uses_batch(find.finder) for find in population.find.attempts())
 
 
-def _values(tube: StainedTube, dimensions: Sequence[Dimension], mask: BoolArray) -> tuple[np.ndarray, ...]:
-    """The masked events on each dimension's scale; only they are transformed."""
-    return tube.events.axes(dimensions, mask)
+def _as_before(gate: PlacedGate, so_far: _Progress, around: Around) -> bool:
+    """Whether a population is what it was in the first pass: its gate, its parent, and what it is made of."""
+    known = around.known.get(gate.population)
+    above = {gate.parent, *operands(gate.gate)}
+    return known is not None and known.gate == gate.gate and above <= so_far.unmoved
 
 
-def _inside(gate: Gate, tube: StainedTube, masks: Mapping[str, BoolArray]) -> BoolArray:
-    return combine(gate, masks) if isinstance(gate, BooleanGate) else contains(gate, tube.events)
-
-
-def on_channel(dimension: Dimension, channels: Mapping[str, str]) -> Dimension:
-    """The dimension on the tube's own $PnN, if it names a marker of the panel."""
-    return replace(
-        dimension,
-        channel=channels.get(dimension.channel, dimension.channel),
-        denominator=channels.get(dimension.denominator, dimension.denominator),
-    )
-
-
-def on_channels(gate: Gate, channels: Mapping[str, str]) -> Gate:
-    """The gate with every marker replaced by the tube's own $PnN."""
-    if isinstance(gate, BooleanGate):
+def _instead(
+    gate: PlacedGate, population: Population, tube: StainedTube, so_far: _Progress, around: Around
+) -> PlacedGate:
+    """The gate, or all of its parent where the strategy says so; a draw's control follows its sample."""
+    rule = population.instead
+    if rule is None or rule.flag in gate.flags:
         return gate
-    dimensions = tuple(on_channel(dimension, channels) for dimension in gate.dimensions)
-    return replace(gate, dimensions=dimensions)  # type: ignore[arg-type]
-
-
-def count_populations(strategy: GatingStrategy, gated: GatedTube) -> tuple[PopulationCount, ...]:
-    """Events and parent events of every population, root first, in the strategy's order.
-
-    The flags of a gate go with everything that rests on it: a population carries those of its own
-    gate, of its ancestors' and of the populations that a boolean gate joins, each with the name of
-    the gate, such as `GATE_FALLBACK:CD4+`.
-    """
-    gates = {gate.population: gate for gate in gated.placed}
-    carried: dict[str, tuple[str, ...]] = {ROOT: ()}
-    rows = [PopulationCount(ROOT, "", gated.events_of(ROOT), None)]
-    for population in strategy.populations:
-        name, parent = population.name, population.parent
-        if name not in gates:
-            reason = gated.missing.get(name, "it was not gated")
-            rows.append(PopulationCount(name, parent, None, None, ("GATE_MISSING",), reason))
-            continue
-        above = [flag for other in (parent, *operands(gates[name].gate)) for flag in carried[other]]
-        own = [f"{flag}:{name}" for flag in gates[name].flags]
-        carried[name] = tuple(dict.fromkeys([*above, *own]))
-        rows.append(
-            PopulationCount(name, parent, gated.events_of(name), gated.events_of(parent), carried[name])
-        )
-    return tuple(rows)
+    lent = (around.borrowed or {}).get(population.name)
+    if lent is not None:
+        return everything(gate, flag=rule.flag) if rule.flag in lent.flags else gate
+    watched = next((placed for placed in so_far.placed if placed.population == rule.watched), gate)
+    if valley_depth(watched, tube, so_far.masks) < rule.depth_below:
+        return everything(gate, flag=rule.flag)
+    return gate

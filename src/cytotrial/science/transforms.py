@@ -229,7 +229,8 @@ def first_at_or_above(transform: Transform, limit: float) -> float:
     """The detector value at which a scale reaches a limit: x is at or above it just if x >= the answer.
 
     With it a threshold is compared with detector values, and no event need be transformed. The answer is
-    -inf where every value is at or above the limit, inf where none is.
+    -inf where every value is at or above the limit, inf where none is. An event whose own place on the scale
+    is the limit, to the last bit, is at it: what rounding cannot tell from the limit counts as at it.
 
     Raises
     ------
@@ -248,18 +249,25 @@ def first_at_or_above(transform: Transform, limit: float) -> float:
         return -math.inf
     if transform.kind == "biex" and limit > BIEX_RANGE:
         return math.inf
+    least = {"linear": 0.0, "biex": 0.25 * BIEX_RANGE}.get(transform.kind, 0.25)
+    rounding = _ROUNDING * max(abs(limit), least)
     with np.errstate(over="ignore"):
-        x = float(inverse(transform, np.array([limit]))[0])
-        near = np.array([x], dtype=np.float32)
-    return _on_its_side_of(x, float(near[0]), transform, limit) if np.isfinite(near[0]) else x
+        ends = np.array([limit - rounding, limit, limit + rounding])
+        low, x, high = (float(end) for end in inverse(transform, ends))
+        near = float(np.float32(x))
+    if not math.isfinite(near):
+        return x
+    return _on_its_side_of(near, transform, limit) if low <= near <= high else low
 
 
-def _on_its_side_of(x: float, near: float, transform: Transform, limit: float) -> float:
-    """Mend the rounding of `x`: an event at `near`, the float32 next to it, stays on its side."""
+_ROUNDING = 2e-15
+"""What a scale and its inverse are wrong by through rounding, as a share of the place on the scale."""
+
+
+def _on_its_side_of(near: float, transform: Transform, limit: float) -> float:
+    """A float32 that cannot be told from the limit through the inverse: the scale itself decides of it."""
     inside = forward_exact(transform, np.array([near]))[0] >= limit
-    if inside:
-        return min(x, near)
-    return max(x, math.nextafter(near, math.inf))
+    return near if inside else math.nextafter(near, math.inf)
 
 
 def _in_type_of(values: FloatArray, result: FloatArray) -> FloatArray:

@@ -12,14 +12,14 @@ from datetime import date
 from pathlib import Path
 
 from cytotrial.errors import ConfigError
-from cytotrial.files.fcs import FcsHeader, FcsReport, examine_fcs
+from cytotrial.files.fcs import FcsHeader, FcsReport, acquisition_seconds, examine_fcs
 from cytotrial.files.fingerprints import sha256_of
 from cytotrial.files.spillover import already_compensated
 from cytotrial.files.tables import Row, cell, concatenate, write_table
 from cytotrial.settings import Panel
 from cytotrial.steps.layout import INVENTORY
 from cytotrial.steps.plan import GATED_ROLES, Plan, make_plan
-from cytotrial.steps.tubes import channels_of_markers, kinds_of, markers_needed, worst
+from cytotrial.steps.tubes import STAINED_ALONE, channels_of_markers, kinds_of, markers_needed, worst
 from cytotrial.terms import Finding, Outcome, Tube
 
 MOST_DAYS_TO_ACQUIRE = 7
@@ -80,9 +80,11 @@ def _of_file(report: FcsReport, panel: Panel, tube: Tube) -> list[Finding]:
     """
     header = report.header
     findings = list(report.findings)
-    if panel.compensation == "none":
+    mode = panel.matrix_files.get(tube.batch, panel.compensation)
+    if mode == "none":
         findings = [finding for finding in findings if finding.code != "NAMES_SAY_COMPENSATED"]
-    if header is None or (panel.compensation == "embedded" and tube.role in GATED_ROLES):
+    needs_own = mode == "embedded" and panel.compensation_fallback == "none" and tube.role in GATED_ROLES
+    if header is None or needs_own:
         return findings
     beside = set(header.spillover_findings)
     return [
@@ -155,8 +157,9 @@ def _of_panel(report: FcsReport, panel: Panel, tube: Tube) -> list[Finding]:
     if header is None:
         return []
     _, findings = channels_of_markers(header.channels, markers_needed(tube, panel.markers))
+    mode = panel.matrix_files.get(tube.batch, panel.compensation)
     done_before = already_compensated(header.names)
-    if tube.role in GATED_ROLES and panel.compensation != "none" and done_before:
+    if tube.role in GATED_ROLES | STAINED_ALONE and mode != "none" and done_before:
         findings.append(
             Finding(
                 "ALREADY_COMPENSATED",
@@ -167,15 +170,16 @@ def _of_panel(report: FcsReport, panel: Panel, tube: Tube) -> list[Finding]:
                 remedy="set compensation: none for this panel, or export the raw events",
             )
         )
-    elif tube.role in GATED_ROLES and panel.compensation == "embedded" and _has_no_matrix(header):
+    elif tube.role in GATED_ROLES and mode == "embedded" and _has_no_matrix(header):
         findings.append(
             Finding(
                 "NO_SPILLOVER",
-                Outcome.REJECT,
+                Outcome.REJECT if panel.compensation_fallback == "none" else Outcome.WARN,
                 "the file holds no spillover matrix",
                 keyword="$SPILLOVER",
                 expected="$SPILLOVER, SPILL or $COMP",
-                remedy="set the panel's compensation to controls or to a matrix file",
+                remedy="set the panel's compensation to controls or to a matrix file, or set "
+                "compensation_fallback",
             )
         )
     return findings
@@ -210,6 +214,20 @@ def _row(
         "subject": tube.subject,
         "visit": tube.visit,
         "batch": tube.batch,
+        **_metered(header),
+    }
+
+
+def _metered(header: FcsHeader | None) -> Row:
+    """What a count in a volume needs: the volume, the time it took, and events that were not recorded."""
+    if header is None:
+        return {"volume_nl": None, "seconds": None, "events_lost": None}
+    lost = [header.keyword(name).strip() for name in ("$ABRT", "$LOST")]
+    told = [int(number) for number in lost if number.isascii() and number.isdecimal()]
+    return {
+        "volume_nl": header.volume_nl,
+        "seconds": acquisition_seconds(header.keyword("$BTIM"), header.keyword("$ETIM")),
+        "events_lost": sum(told) if told else None,
     }
 
 

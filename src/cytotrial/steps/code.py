@@ -14,17 +14,36 @@ PACKAGE = Path(cytotrial.__file__).parent
 STEPS = {
     "check": "steps/check.py",
     "compensate": "steps/compensate.py",
+    "judge_matrices": "steps/judge_matrices.py",
     "read_gating": "steps/strategies.py",
+    "place": "steps/place.py",
+    "pool": "steps/pool.py",
     "gate": "steps/gate.py",
     "collect": "steps/collect.py",
+    "score": "steps/score.py",
     "count": "steps/count.py",
     "dataset": "steps/dataset.py",
+    "sdtm": "steps/sdtm.py",
+    "adam": "steps/adam.py",
+    "define": "steps/define.py",
+    "check_dataset": "steps/check_dataset.py",
+    "database": "steps/database.py",
     "report": "steps/report.py",
+    "review": "steps/review.py",
 }
 """Rule → the module of its step."""
 
-RESOURCES = {"report": PACKAGE.parents[1] / "resources" / "report"}
-"""Rule → folder of the page templates that it fills."""
+_SPECIFICATION = PACKAGE.parents[1] / "resources" / "cdisc"
+
+RESOURCES = {
+    "sdtm": _SPECIFICATION,
+    "adam": _SPECIFICATION,
+    "define": _SPECIFICATION,
+    "check_dataset": _SPECIFICATION,
+    "report": PACKAGE.parents[1] / "resources" / "report",
+    "review": PACKAGE.parents[1] / "resources" / "review",
+}
+"""Rule → folder of the page templates that it fills, or of the tables that it is driven by."""
 
 PLUMBING = {
     *("steps/plan.py", "steps/layout.py", "steps/trial.py", "steps/code.py"),

@@ -2,170 +2,151 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from cytotrial.errors import CompensationError, CytotrialError
-from cytotrial.files.fcs import FcsHeader, inspect_fcs, read_events
 from cytotrial.files.spillover import read_spillover, write_spillover
-from cytotrial.files.tables import Row, read_table, write_table
+from cytotrial.files.tables import Row, write_table
 from cytotrial.science.compensation import (
-    Control,
+    CompensationQuality,
     Selection,
+    Thresholds,
     check_spillover,
     compensation_quality,
-    estimate_spillover,
 )
-from cytotrial.settings import Panel
+from cytotrial.settings import Spillover
+from cytotrial.steps.layout import MATRIX_QUALITY
+from cytotrial.steps.matrix_pictures import pictures_of_pairs, write_matrix_pictures
 from cytotrial.steps.plan import Plan
-from cytotrial.steps.tubes import channels_of_markers
-from cytotrial.terms import Finding, Outcome, Role, SpilloverMatrix, Tube
-
-QUALITY = (
-    "detector", "into", "spillover", "residual_slope", "standard_error", "spreading", "widening",
-    "n_positive", "reference", "difference", "flags", "message",
-)  # fmt: skip
+from cytotrial.steps.single_stains import (
+    estimate_from_controls,
+    estimate_to_compare,
+    header_of,
+    usable_tubes,
+)
+from cytotrial.steps.tubes import FALLBACK_MATRIX
+from cytotrial.terms import Finding, Outcome, SpilloverMatrix
 
 REFUSED = SpilloverMatrix((), np.zeros((0, 0)), origin="refused")
 """Stands for a matrix that could not be made: the tubes that need it are then rejected, with the reason."""
 
 
+@dataclass(frozen=True, eq=False)
+class _Made:
+    """A matrix, the controls it is judged on, a matrix to compare with, and what was noticed."""
+
+    matrix: SpilloverMatrix
+    selections: Sequence[Selection] = ()
+    reference: SpilloverMatrix | None = None
+    findings: Sequence[Finding] = ()
+
+
 def compensate_batch(plan: Plan, *, panel: str, batch: str) -> None:
-    """Write the matrix of a panel and batch, and its figures of quality.
+    """Write the matrix of a panel and batch, its figures of quality, and pictures of its worst pairs.
 
     A matrix that cannot be made is written as an empty one with the reasons, so that its
-    tubes are rejected and all others go on.
+    tubes are rejected and all others go on; or, if the configuration says so, that of the nearest
+    batch is written, with a flag that every value made with it carries.
     """
     try:
-        matrix, selections, findings = _matrix(plan, panel, batch)
-        rows = [*_quality_rows(matrix, selections), *_finding_rows(findings)]
+        made = _make(plan, panel, batch)
     except CytotrialError as error:
-        matrix, rows = REFUSED, _finding_rows([Finding("REFUSED", Outcome.REJECT, _one_line(str(error)))])
-    if matrix.detectors:
-        provenance = [f"panel {panel}, batch {batch}", f"origin {matrix.origin}"]
-        write_spillover(plan.layout.matrix(panel, batch), matrix, provenance=provenance)
-    else:
-        write_table(
-            plan.layout.matrix(panel, batch), ["refused"], [{"refused": row["message"]} for row in rows]
+        made = _fall_back(plan, panel, batch, _one_line(str(error)))
+    settings = plan.trial.settings.spillover
+    rows = _finding_rows(made.findings)
+    pictures: list[dict[str, Any]] = []
+    if made.matrix.detectors:
+        thresholds = thresholds_of(settings)
+        quality = compensation_quality(
+            made.matrix, made.selections, reference=made.reference, thresholds=thresholds
         )
-    write_table(plan.layout.matrix_quality(panel, batch), QUALITY, rows)
+        rows = [*_quality_rows(quality), *rows]
+        pictures = pictures_of_pairs(
+            quality, made.matrix, made.selections, most=settings.pictured_pairs, thresholds=thresholds
+        )
+        provenance = [f"panel {panel}, batch {batch}", f"origin {made.matrix.origin}"]
+        write_spillover(plan.layout.matrix(panel, batch), made.matrix, provenance=provenance)
+    else:
+        refused = [{"refused": row["message"]} for row in rows]
+        write_table(plan.layout.matrix(panel, batch), ["refused"], refused)
+    write_table(plan.layout.matrix_quality(panel, batch), MATRIX_QUALITY, rows)
+    write_matrix_pictures(plan.layout.matrix_pictures(panel, batch), pictures)
+
+
+def thresholds_of(settings: Spillover) -> Thresholds:
+    """The configured thresholds, as the science takes them."""
+    return Thresholds(
+        residual_slope=settings.max_residual_slope,
+        standard_error=settings.max_standard_error,
+        spreading=settings.max_spreading,
+        widening=settings.max_widening,
+        difference=settings.max_difference,
+        condition_number=settings.max_condition_number,
+        sample_slope=settings.max_sample_slope,
+    )
 
 
 def _one_line(text: str) -> str:
     return " | ".join(line.strip() for line in text.splitlines())
 
 
-def _matrix(
-    plan: Plan, panel: str, batch: str
-) -> tuple[SpilloverMatrix, Sequence[Selection], Sequence[Finding]]:
-    settings = plan.trial.settings.panels[panel]
-    if settings.compensation == "controls":
-        return _from_controls(plan, panel, batch)
-    if settings.compensation == "embedded":
+def _make(plan: Plan, panel: str, batch: str) -> _Made:
+    mode = plan.compensation(panel, batch)
+    if mode == "controls":
+        estimate, embedded = estimate_from_controls(plan, panel, batch)
+        return _Made(estimate.matrix, estimate.selections, embedded, estimate.findings)
+    if mode == "embedded":
         matrix, findings = _from_tubes(plan, panel, batch)
     else:
-        matrix, findings = read_spillover(Path(settings.compensation)), ()
+        matrix, findings = read_spillover(Path(mode)), ()
     found = check_spillover(matrix)
     rejected = [finding.message for finding in found if finding.outcome is Outcome.REJECT]
     if rejected:
         raise CompensationError("; ".join(rejected))
-    return matrix, (), (*findings, *found)
+    return _compared(plan, panel, batch, _Made(matrix, findings=(*findings, *found)))
 
 
-def _usable(plan: Plan, tubes: Iterable[Tube]) -> list[Tube]:
-    """The tubes that were not rejected."""
-    status = {
-        row["sample_id"]: row["status"]
-        for unit in plan.units_of(tubes)
-        for row in read_table(plan.layout.checked(unit))
-    }
-    return [tube for tube in tubes if status[tube.sample_id] in {Outcome.OK.value, Outcome.WARN.value}]
+def _compared(plan: Plan, panel: str, batch: str, made: _Made) -> _Made:
+    """The same matrix, judged on the batch's single stains where there are any that can be used."""
+    try:
+        estimate = estimate_to_compare(plan, panel, batch, detectors=made.matrix.detectors)
+    except CompensationError as error:
+        message = f"the single stains do not judge this matrix: {_one_line(str(error))}"
+        return replace(made, findings=(*made.findings, Finding("CONTROLS_NOT_USED", Outcome.WARN, message)))
+    if estimate is None:
+        return made
+    return replace(made, selections=estimate.selections, reference=estimate.matrix)
 
 
-def _header(plan: Plan, tube: Tube) -> FcsHeader:
-    header = inspect_fcs(plan.path_of(tube), root=Path(plan.trial.settings.fcs_dir)).header
-    if header is None:
-        raise CompensationError(
-            f"tube {tube.sample_id}: the file cannot be read any more; it changed during the run."
-        )
-    return header
-
-
-def _from_controls(
-    plan: Plan, panel: str, batch: str
-) -> tuple[SpilloverMatrix, Sequence[Selection], Sequence[Finding]]:
-    """Estimate the matrix from the batch's single stains and unstained tube."""
-    tubes = plan.stained_alone(panel, batch)
-    usable = _usable(plan, tubes)
-    headers = {tube.sample_id: _header(plan, tube) for tube in usable}
-    settings = plan.trial.settings.panels[panel]
-    singles = [tube for tube in usable if tube.role is Role.SINGLE_STAIN]
-    found = _channels(singles, headers, settings)
-    names = headers[singles[0].sample_id].names if singles else ()
-    detectors = [name for name in names if name in found.values()]
-    controls = [_control(plan, tube, headers[tube.sample_id], detectors, found) for tube in singles]
-    blanks = [
-        _control(plan, tube, headers[tube.sample_id], detectors, {})
-        for tube in usable
-        if tube.role is Role.UNSTAINED
-    ]
-    stained = [found[marker] for marker in settings.markers if marker not in settings.without_fluorochrome]
-    estimate = estimate_spillover(
-        controls, unstained=blanks[0] if blanks else None, detectors=detectors, stained=stained
-    )
-    return estimate.matrix, estimate.selections, estimate.findings
-
-
-def _channels(singles: Sequence[Tube], headers: Mapping[str, FcsHeader], settings: Panel) -> dict[str, str]:
-    """Marker → $PnN, each read off its own single stain; bead channels off any tube that names them.
-
-    Raises
-    ------
-    CompensationError
-        Naming every marker without a usable single stain.
-    """
-    found: dict[str, str] = {}
-    for marker, names in settings.markers.items():
-        own = [tube for tube in singles if tube.control_for == marker]
-        for tube in own or (singles if marker in settings.without_fluorochrome else []):
-            found |= channels_of_markers(headers[tube.sample_id].channels, {marker: names})[0]
-    absent = [
-        name for name in settings.markers if name not in found and name not in settings.without_fluorochrome
-    ]
-    if absent:
-        raise CompensationError(
-            f"no usable single stain for {', '.join(absent)}.",
-            hint="Add the control to the sample sheet (role single_stain, control_for the marker), or list "
-            "a marker that has no dye under without_fluorochrome of the panel.",
-        )
-    return found
-
-
-def _control(
-    plan: Plan, tube: Tube, header: FcsHeader, detectors: Sequence[str], found: Mapping[str, str]
-) -> Control:
-    absent = [name for name in detectors if name not in header.names]
-    if absent:
-        raise CompensationError(f"control {tube.sample_id} lacks the channels {', '.join(absent)}.")
-    events = read_events(plan.path_of(tube), header).events
-    scatter = [name for name in ("FSC-A", "SSC-A") if name in events.channels]
-    return Control(
-        name=tube.sample_id,
-        detector=found.get(tube.control_for, ""),
-        values=np.stack([events.row(name) for name in detectors]),
-        scatter=np.stack([events.row(name) for name in scatter]) if len(scatter) == 2 else None,
-    )
+def _fall_back(plan: Plan, panel: str, batch: str, reason: str) -> _Made:
+    """The nearest batch's matrix, flagged, if the configuration asks for it; else none, with the reason."""
+    refused = Finding("REFUSED", Outcome.REJECT, reason)
+    if not plan.falls_back(panel, batch):
+        return _Made(REFUSED, findings=[refused])
+    for other in plan.nearest_batches(panel, batch):
+        try:
+            made = _make(plan, panel, other)
+        except CytotrialError:
+            continue
+        message = f"the matrix of batch {other} is used, since none could be made of this batch: {reason}"
+        flag = f"{FALLBACK_MATRIX}:{other}"
+        matrix = replace(made.matrix, origin=f"{made.matrix.origin} of batch {other}", flags=(flag,))
+        return _Made(matrix, findings=[Finding(flag, Outcome.WARN, message)])
+    message = f"{reason} | no other batch of the panel has a usable matrix to fall back on"
+    return _Made(REFUSED, findings=[Finding("REFUSED", Outcome.REJECT, message)])
 
 
 def _from_tubes(plan: Plan, panel: str, batch: str) -> tuple[SpilloverMatrix, Sequence[Finding]]:
     """The matrix embedded in the batch's tubes; each tube is compensated with its own."""
     embedded = {
         tube.sample_id: matrix
-        for tube in _usable(plan, plan.samples_of(panel, batch))
-        if (matrix := _header(plan, tube).spillover) is not None
+        for tube in usable_tubes(plan, plan.samples_of(panel, batch))
+        if (matrix := header_of(plan, tube).spillover) is not None
     }
     if not embedded:
         raise CompensationError(f"panel {panel}, batch {batch}: no usable tube holds a spillover matrix.")
@@ -184,11 +165,18 @@ def _same(one: SpilloverMatrix, other: SpilloverMatrix) -> bool:
     return one.detectors == other.detectors and np.array_equal(one.values, other.values)
 
 
-def _quality_rows(matrix: SpilloverMatrix, selections: Sequence[Selection]) -> list[Row]:
-    quality = compensation_quality(matrix, selections)
-    return [{**asdict(pair), "message": ""} for pair in quality.pairs]
+def _quality_rows(quality: CompensationQuality) -> list[Row]:
+    whole = {"condition_number": quality.condition_number, "message": ""}
+    rows: list[Row] = [{**asdict(pair), **whole} for pair in quality.pairs]
+    if quality.flags:
+        message = f"the condition number is {quality.condition_number:.3g}: errors may be amplified as much"
+        rows.append({**dict.fromkeys(MATRIX_QUALITY), **whole, "flags": quality.flags, "message": message})
+    return rows
 
 
 def _finding_rows(findings: Iterable[Finding]) -> list[Row]:
-    empty = dict.fromkeys(QUALITY)
-    return [{**empty, "flags": finding.code, "message": finding.message} for finding in findings]
+    empty = dict.fromkeys(MATRIX_QUALITY)
+    return [
+        {**empty, "flags": finding.code, "message": f"{finding.message} {finding.remedy}".strip()}
+        for finding in findings
+    ]

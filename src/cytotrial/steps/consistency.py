@@ -12,6 +12,7 @@ from cytotrial.files.sheets import UNSCHEDULED, BloodCount, ClinicalValue, Dose,
 from cytotrial.files.sheets.problems import shown, suggestion
 from cytotrial.science.endpoints import column_of, study_day
 from cytotrial.settings import Absolute, CrossTube, ParameterCode, Percent, Settings
+from cytotrial.steps.cdisc_tests import unknown_terms
 from cytotrial.terms import Role, Subject, Tube, Visit
 
 COMPENSATION_WORDS = ("controls", "embedded", "none")
@@ -70,8 +71,20 @@ def unusable_settings(settings: Settings, read: SheetsRead) -> Iterator[str]:
     yield from _missing_paths(settings)
     yield from _not_pinned(settings, read)
     yield from _folders(settings)
-    yield from _unknown_profiles(settings, read)
+    yield from _unknown_subjects(settings, read)
+    yield from _unknown_batches(settings, read)
     yield from _names_taken(read)
+    yield from unknown_terms(settings)
+
+
+def missing_references(settings: Settings) -> Iterator[str]:
+    """Reference files that gating would read and that are not there."""
+    for name, panel in settings.panels.items():
+        if panel.reference is not None and not Path(panel.reference.file).is_file():
+            yield (
+                f"panels.{name}.reference.file: '{panel.reference.file}' does not exist; make it with "
+                f"`cytotrial learn-reference --panel {name}`, or remove the section"
+            )
 
 
 def _missing_paths(settings: Settings) -> Iterator[str]:
@@ -89,13 +102,14 @@ def _missing_paths(settings: Settings) -> Iterator[str]:
                 f"panels.{name}.compensation: '{panel.compensation}' is neither controls, embedded or none "
                 f"nor a file that exists{near if 'did you mean' in near else ''}"
             )
+        for batch, path in panel.matrix_files.items():
+            if not Path(path).is_file():
+                yield f"panels.{name}.matrix_files.{batch}: '{path}' does not exist; correct the name"
     if settings.overrides is not None and not Path(settings.overrides).is_file():
         yield f"overrides: '{settings.overrides}' does not exist; copy the file there, or remove the key"
-    elif settings.overrides is not None and _holds_rows(Path(settings.overrides)):
-        yield (
-            f"overrides: '{settings.overrides}' holds gates placed by hand, which are not applied by this "
-            "version; write them into the panel's gating template, or remove the key"
-        )
+
+    if settings.locked is not None and not Path(settings.locked).is_file():
+        yield f"locked: '{settings.locked}' does not exist; make it with `cytotrial lock`, or remove the key"
 
 
 def _folders(settings: Settings) -> Iterator[str]:
@@ -122,22 +136,36 @@ def _not_pinned(settings: Settings, read: SheetsRead) -> Iterator[str]:
         )
 
 
-def _unknown_profiles(settings: Settings, read: SheetsRead) -> Iterator[str]:
+def _unknown_subjects(settings: Settings, read: SheetsRead) -> Iterator[str]:
     if read.subjects.problems:
         return
     names = [row.subject for row in read.subjects.rows]
-    for subject in settings.report.profiles:
-        if subject not in names:
-            yield f"report.profiles: '{subject}' is not in the subject sheet{suggestion(subject, names)}"
+    named = {"report.profiles": settings.report.profiles, "qc_donor.subjects": settings.qc_donor.subjects}
+    for key, subjects in named.items():
+        for subject in subjects:
+            if subject not in names:
+                yield f"{key}: '{subject}' is not in the subject sheet{suggestion(subject, names)}"
+
+
+def _unknown_batches(settings: Settings, read: SheetsRead) -> Iterator[str]:
+    """Batches with a matrix file of their own that the panel has no tube of."""
+    if read.samples.problems:
+        return
+    for name, panel in settings.panels.items():
+        known = {tube.batch: None for tube in read.samples.rows if tube.panel == name}
+        for batch in panel.matrix_files:
+            if batch not in known:
+                near = suggestion(batch, known)
+                yield f"panels.{name}.matrix_files: the panel has no tube of batch '{batch}'{near}"
 
 
 def doubts(settings: Settings, read: SheetsRead) -> Iterator[str]:
     """What may be meant so, but deserves a look; one sentence each."""
     yield from _draws_that_lack_tubes(settings, read.samples.rows)
-    yield from _count_tubes_that_lack_numbers(settings, read.samples)
+    yield from _count_tubes_that_lack_numbers(settings, read)
     yield from _batches_that_lack_controls(settings, read.samples.rows)
     yield from _draws_outside_their_window(read)
-    yield from _subjects_without_first_dose(read)
+    yield from _subjects_without_first_dose(read, settings)
     yield from _blood_counts_of_no_draw(read)
 
 
@@ -170,14 +198,20 @@ def _draws_that_lack_tubes(settings: Settings, tubes: Iterable[Tube]) -> Iterato
                 yield f"specimen {specimen}: no row for a {panel} {role} tube, needed by {', '.join(codes)}"
 
 
-def _count_tubes_that_lack_numbers(settings: Settings, samples: SheetResult[Tube]) -> Iterator[str]:
+def _count_tubes_that_lack_numbers(settings: Settings, read: SheetsRead) -> Iterator[str]:
+    """Count tubes without what the method needs of the sheets."""
+    samples, method = read.samples, settings.counts.method
+    columns = {"beads": ("beads_per_tube", "blood_ul"), "volumetric": ("dilution",)}.get(method, ())
+    counted = {row.specimen for row in read.cbc.rows} if method == "dual_platform" else None
     panels = {entry.panel for entry in settings.parameters.values() if isinstance(entry, Absolute)}
     for tube in samples.rows:
-        if tube.panel in panels and tube.role is Role.SAMPLE and tube.status == "DONE":
-            missing = [column for column in ("beads_per_tube", "blood_ul") if getattr(tube, column) is None]
-            if missing:
-                columns = " and ".join(missing)
-                yield f"{samples.file}, line {tube.line}: {columns} empty, so nothing is counted per µL"
+        if tube.panel not in panels or tube.role is not Role.SAMPLE or tube.status != "DONE":
+            continue
+        where = f"{samples.file}, line {tube.line}"
+        if missing := [column for column in columns if getattr(tube, column) is None]:
+            yield f"{where}: {' and '.join(missing)} empty, so nothing is counted per µL"
+        if counted is not None and tube.specimen not in counted:
+            yield f"{where}: specimen {tube.specimen} has no blood count, so nothing is counted per µL"
 
 
 def _batches_that_lack_controls(settings: Settings, tubes: Sequence[Tube]) -> Iterator[str]:
@@ -191,7 +225,7 @@ def _batches_that_lack_controls(settings: Settings, tubes: Sequence[Tube]) -> It
             samples.add((tube.panel, tube.batch))
     for panel, batch in sorted(samples):
         entry = settings.panels[panel]
-        if entry.compensation != "controls":
+        if entry.compensation != "controls" or batch in entry.matrix_files:
             continue
         missing = [
             marker
@@ -228,8 +262,9 @@ def _day(day: int | None, otherwise: str) -> str:
     return otherwise if day is None else str(day)
 
 
-def _subjects_without_first_dose(read: SheetsRead) -> Iterator[str]:
-    lacking = [row.subject for row in read.subjects.rows if not row.first_dose]
+def _subjects_without_first_dose(read: SheetsRead, settings: Settings) -> Iterator[str]:
+    donors = settings.qc_donor.subjects
+    lacking = [row.subject for row in read.subjects.rows if not row.first_dose and row.subject not in donors]
     if lacking:
         some = ", ".join(lacking[:10]) + (f" and {len(lacking) - 10} more" if len(lacking) > 10 else "")
         yield f"no first_dose, so no study day: {some}"
@@ -240,12 +275,6 @@ def _blood_counts_of_no_draw(read: SheetsRead) -> Iterator[str]:
     for row, line in zip(read.cbc.rows, read.cbc.lines, strict=True):
         if row.specimen not in specimens:
             yield f"{read.cbc.file}, line {line}: no tube has the specimen {row.specimen}"
-
-
-def _holds_rows(table: Path) -> bool:
-    """Whether a table has more than its header."""
-    lines = table.read_text(encoding="utf-8", errors="replace").splitlines()
-    return len([line for line in lines if line.strip()]) > 1
 
 
 def _names_taken(read: SheetsRead) -> Iterator[str]:

@@ -6,6 +6,7 @@ import re
 from pathlib import Path
 
 from cytotrial.files.atomic import replace_file
+from cytotrial.files.overrides import write_overrides
 
 EMBEDDED = Path("config/config.yaml")
 """The configuration that every user copies; a demo's is made from it."""
@@ -25,6 +26,7 @@ def write_configuration(folder: Path) -> Path | None:
         return EMBEDDED
     config = folder / "config.yaml"
     replace_file(config, configuration_for(embedded, folder).encode())
+    write_overrides(folder / "overrides.tsv", ())
     return config
 
 
@@ -37,4 +39,5 @@ def configuration_for(embedded: str, folder: Path) -> str:
     'fcs_dir: mine/fcs\\nresults: mine/results\\n'
     """
     moved = embedded.replace("resources/demo/", f"{folder.as_posix()}/")
+    moved = moved.replace("config/overrides.tsv", f"{folder.as_posix()}/overrides.tsv")
     return re.sub(r"(?m)^results: .*$", f"results: {folder.as_posix()}/results", moved)

@@ -1,24 +1,26 @@
-"""Small, binned pictures of gates: what the report draws, made while the events are at hand."""
+"""Small, binned pictures of gates: what report and review draw, made while the events are at hand."""
 
 from __future__ import annotations
 
-import base64
 import json
-import zlib
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
+from cytotrial.files.packing import deflated, inflated, pack_counts, unpack_counts
 from cytotrial.files.strategy import gate_from_plain, gate_to_plain
 from cytotrial.files.whole import read_text, write_text
 from cytotrial.science.gating import GatedTube
-from cytotrial.science.transforms import forward
+from cytotrial.science.transforms import BIEX_RANGE, forward
+from cytotrial.steps.control_curves import STEPS, curves_of
+from cytotrial.steps.event_samples import sample_of
 from cytotrial.terms import (
     IDENTITY,
-    BoolArray,
+    ROOT,
     BooleanGate,
     Dimension,
     Gate,
@@ -27,107 +29,197 @@ from cytotrial.terms import (
     Transform,
 )
 
-BINS = 96
+BINS_OF_THRESHOLD, BINS_OF_RECTANGLE, BINS_OF_AREA = 128, 256, 512
+"""Bins of a picture's side. The more an edge runs through bins, the finer they must be; a threshold is
+counted on its own axis and needs the picture only to be looked at."""
+
 DISPLAY_RANGE = (-0.1, 1.05)
 LINEAR_TOP = 262_144.0
 SIDE_SCATTER = "SSC-A"
 
 
+@dataclass(frozen=True, slots=True)
+class Axis:
+    """One side of a picture: a dimension and the ends of its scale that are shown."""
+
+    dimension: Dimension
+    low: float
+    high: float
+
+    def steps(self, gated: GatedTube, rows: npt.NDArray[np.intp], *, steps: int) -> npt.NDArray[np.intp]:
+        """The bin of chosen events, from 0; those beyond the ends are in the outermost, as on a cytometer."""
+        position = forward(
+            self.dimension.transform, gated.tube.events.detector_values(self.dimension).take(rows)
+        )
+        position -= self.low
+        position *= steps / (self.high - self.low)
+        np.nan_to_num(position, copy=False, nan=0.0)
+        return np.clip(position, 0, steps - 1, out=position).astype(np.intp)
+
+
+def axis_of(dimension: Dimension, gated: GatedTube) -> Axis:
+    """The whole of a scale, or of a linear channel's range."""
+    low, high = DISPLAY_RANGE
+    if dimension.transform.kind == "biex":
+        return Axis(dimension, low * BIEX_RANGE, high * BIEX_RANGE)
+    if dimension.transform != IDENTITY:
+        return Axis(dimension, low, high)
+    values = gated.tube.events.axes((dimension,), gated.masks[ROOT])[0]
+    highest = float(values.max()) if values.size else 0.0
+    return Axis(dimension, 0.0, max(LINEAR_TOP, highest) if highest > 1024 else 1024.0)
+
+
+def _nearer(axis: Axis, gated: GatedTube, rows: npt.NDArray[np.intp]) -> Axis:
+    """A linear axis beside a threshold, cut to a half or a quarter if hardly an event lies higher.
+
+    No gate is on it, so that it only has to be looked at: lymphocytes have little side scatter.
+    """
+    if axis.dimension.transform != IDENTITY or not rows.size:
+        return axis
+    high = float(np.quantile(gated.tube.events.detector_values(axis.dimension).take(rows), 0.995))
+    parts = [part for part in (4, 2) if high * part <= axis.high]
+    return replace(axis, high=axis.high / parts[0]) if parts else axis
+
+
+def pictures_of(gated: GatedTube, *, control: bool) -> list[dict[str, Any]]:
+    """What report and review draw of a tube: its gates, a sample of its events, a control's curves."""
+    drawn = [picture_of(gate, gated) for gate in gated.placed]
+    beside = [sample_of(gated, axis_of), curves_of(gated, axis_of) if control else None]
+    return [entry for entry in (*drawn, *beside) if entry is not None]
+
+
 def picture_of(gate: PlacedGate, gated: GatedTube) -> dict[str, Any] | None:
-    """The parent's events in 96 × 96 bins on the gate's own scales, as plain data.
+    """The parent's events in bins on the gate's own scales, as plain data.
 
     Returns
     -------
     dict or None
-        None for a gate that has no picture: boolean gates other than AND of two thresholds
-        on one parent, ratios and gates on more than two channels.
+        None for a gate that has no picture: boolean gates other than AND of one or two thresholds
+        on one parent, ratios and gates on more than two channels. `edits` names the populations whose
+        gates a person moves in the picture: the operands of an AND, else the population itself.
     """
-    shape = _drawable(gate.gate, gated)
+    shape = _drawable(gate, gated)
     if shape is None:
         return None
-    drawn, x, y = shape
-    parent = gated.masks[gate.parent]
-    counts = _binned(gated, x, y, parent)
+    drawn, across, up, edits = shape
+    rows = np.flatnonzero(gated.masks[gate.parent])
+    x, y = axis_of(across, gated), axis_of(up, gated)
+    if len(_dimensions(drawn)) == 1:
+        y = _nearer(y, gated, rows)
+    x_steps, y_steps = (axis.steps(gated, rows, steps=STEPS) for axis in (x, y))
+    bins = _bins_for(drawn)
+    factor = STEPS // bins
+    counts = np.bincount(x_steps // factor * bins + y_steps // factor, minlength=bins * bins)
     markers = {channel: marker for marker, channel in gated.tube.channels.items()}
     return {
         "sample_id": gated.tube.sample_id,
         "population": gate.population,
         "parent": gate.parent,
-        "x": _axis(x, gated, markers),
-        "y": _axis(y, gated, markers),
-        "counts": base64.b64encode(zlib.compress(counts.astype("<u4").tobytes(), 6)).decode("ascii"),
+        "x": _axis_as_plain(x, markers, _count_steps(x_steps)),
+        "y": _axis_as_plain(y, markers, _count_steps(y_steps)),
+        "bins": bins,
+        "counts": deflated(pack_counts(counts)),
         "gate": gate_to_plain(drawn),
+        "edits": list(edits),
         "events": gated.events_of(gate.population),
-        "parent_events": int(np.count_nonzero(parent)),
+        "parent_events": int(rows.size),
         "flags": list(gate.flags),
     }
 
 
-def _drawable(gate: Gate, gated: GatedTube) -> tuple[Gate, Dimension, Dimension] | None:
-    """What to draw on which two axes: a threshold gets side scatter beside it."""
-    if isinstance(gate, BooleanGate):
-        corner = _corner(gate, gated)
-        return None if corner is None else (corner, corner.dimensions[0], corner.dimensions[1])
-    dimensions = gate.dimensions
-    if len(dimensions) > 2 or any(dimension.denominator for dimension in dimensions):
+def _bins_for(gate: Gate) -> int:
+    if not isinstance(gate, RectangleGate):
+        return BINS_OF_AREA
+    return BINS_OF_THRESHOLD if len(gate.dimensions) == 1 else BINS_OF_RECTANGLE
+
+
+def _dimensions(gate: Gate) -> tuple[Dimension, ...]:
+    return () if isinstance(gate, BooleanGate) else gate.dimensions
+
+
+def _count_steps(steps: npt.NDArray[np.intp]) -> str:
+    return deflated(pack_counts(np.bincount(steps, minlength=STEPS)))
+
+
+_Drawable = tuple[Gate, Dimension, Dimension, tuple[str, ...]]
+
+
+def _drawable(entry: PlacedGate, gated: GatedTube) -> _Drawable | None:
+    """What to draw on which two axes, and whose gates it shows: a threshold gets side scatter beside it."""
+    parts = _parts(entry, gated)
+    if parts is None:
         return None
+    names = tuple(part.population for part in parts)
+    dimensions = [dimension for part in parts for dimension in _dimensions(part.gate)]
+    if not 1 <= len(dimensions) <= 2 or any(dimension.denominator for dimension in dimensions):
+        return None
+    gate = parts[0].gate if len(parts) == 1 else _corner(parts)
     if len(dimensions) == 2:
-        return gate, dimensions[0], dimensions[1]
-    x = dimensions[0]
-    names = gated.tube.events.channels
-    other = SIDE_SCATTER if SIDE_SCATTER in names and x.channel != SIDE_SCATTER else names[0]
-    y = Dimension(other) if other == SIDE_SCATTER else replace(x, channel=other)
-    return gate, x, y
+        return gate, dimensions[0], dimensions[1], names
+    return gate, dimensions[0], _beside(dimensions[0], gated), names
 
 
-def _corner(gate: BooleanGate, gated: GatedTube) -> RectangleGate | None:
-    """The rectangle of an AND of two thresholds on different channels."""
-    placed = {entry.population: entry.gate for entry in gated.placed}
-    parts = [placed.get(name) for name, complement in gate.operands if not complement]
-    thresholds = [part for part in parts if isinstance(part, RectangleGate) and len(part.dimensions) == 1]
-    if gate.operator != "and" or len(thresholds) != 2 or len(gate.operands) != 2:
-        return None
-    first, second = thresholds
+def _parts(entry: PlacedGate, gated: GatedTube) -> list[PlacedGate] | None:
+    """The gates whose region an entry is: itself, or an AND's thresholds that its parent does not imply."""
+    if not isinstance(entry.gate, BooleanGate):
+        return [entry]
+    placed = {other.population: other for other in gated.placed}
+    implied = set(_lineage(entry.parent, placed))
+    names = [name for name, _ in entry.gate.operands if name not in implied]
+    parts = [placed[name] for name in names if name in placed]
+    plain = entry.gate.operator == "and" and not any(complement for _, complement in entry.gate.operands)
+    fitting = all(_threshold_within(part, implied) for part in parts)
+    distinct = len({part.gate.dimensions[0] for part in parts if isinstance(part.gate, RectangleGate)})
+    whole = plain and fitting and len(parts) == len(names) == distinct
+    return parts if whole and 1 <= len(parts) <= 2 else None
+
+
+def _threshold_within(part: PlacedGate, implied: set[str]) -> bool:
+    """Whether a gate is a threshold whose own parent the picture's parent lies in."""
+    one = isinstance(part.gate, RectangleGate) and len(part.gate.dimensions) == 1
+    return one and part.parent in implied
+
+
+def _lineage(population: str, placed: Mapping[str, PlacedGate]) -> Iterator[str]:
+    """A population and all those it lies in, root last."""
+    name = population
+    while name in placed:
+        yield name
+        name = placed[name].parent
+    yield ROOT
+
+
+def _corner(parts: Sequence[PlacedGate]) -> RectangleGate:
+    """The rectangle that two thresholds on different channels leave."""
+    first, second = (part.gate for part in parts)
+    assert isinstance(first, RectangleGate)
+    assert isinstance(second, RectangleGate)
     return RectangleGate(
         first.dimensions + second.dimensions, first.low + second.low, first.high + second.high
     )
 
 
-def _binned(gated: GatedTube, x: Dimension, y: Dimension, parent: BoolArray) -> np.ndarray:
-    """Events per bin; those beyond the ends are counted in the outermost bins, as on a cytometer."""
-    rows = np.flatnonzero(parent)
-    across, up = (_bins(gated, axis, rows) for axis in (x, y))
-    across *= BINS
-    across += up
-    return np.bincount(across, minlength=BINS * BINS).reshape(BINS, BINS)
+def _beside(x: Dimension, gated: GatedTube) -> Dimension:
+    """The second axis of a threshold's picture: side scatter, or else the tube's first channel."""
+    names = gated.tube.events.channels
+    other = SIDE_SCATTER if SIDE_SCATTER in names and x.channel != SIDE_SCATTER else names[0]
+    return Dimension(other) if other == SIDE_SCATTER else replace(x, channel=other)
 
 
-def _bins(gated: GatedTube, axis: Dimension, rows: np.ndarray) -> np.ndarray:
-    """The bin of chosen events on one axis, from 0."""
-    low, high = _range(axis, gated)
-    position = forward(axis.transform, gated.tube.events.detector_values(axis).take(rows)) - low
-    position *= BINS / (high - low)
-    return np.clip(position, 0, BINS - 1, out=position).astype(np.intp)
-
-
-def _range(axis: Dimension, gated: GatedTube) -> tuple[float, float]:
-    if axis.transform != IDENTITY:
-        return DISPLAY_RANGE
-    values = gated.tube.events.axes((axis,), gated.masks["root"])[0]
-    return 0.0, max(LINEAR_TOP, float(values.max())) if values.size and values.max() > 1024 else 1024.0
-
-
-def _axis(axis: Dimension, gated: GatedTube, markers: Mapping[str, str]) -> dict[str, Any]:
-    marker = markers.get(axis.channel, "")
-    low, high = _range(axis, gated)
+def _axis_as_plain(axis: Axis, markers: Mapping[str, str], counts: str) -> dict[str, Any]:
+    channel, transform = axis.dimension.channel, axis.dimension.transform
+    marker = markers.get(channel, "")
     return {
-        "channel": axis.channel,
-        "label": f"{marker} ({axis.channel})" if marker and marker != axis.channel else axis.channel,
-        "kind": axis.transform.kind,
-        "parameters": dict(axis.transform.parameters),
-        "low": low,
-        "high": high,
-        "ticks": [[position, label] for position, label in ticks(axis.transform, low=low, high=high)],
+        "channel": channel,
+        "marker": marker,
+        "label": f"{marker} ({channel})" if marker and marker != channel else channel,
+        "matrix": axis.dimension.matrix,
+        "kind": transform.kind,
+        "parameters": dict(transform.parameters),
+        "low": axis.low,
+        "high": axis.high,
+        "ticks": [[position, label] for position, label in ticks(transform, low=axis.low, high=axis.high)],
+        "counts": counts,
     }
 
 
@@ -158,21 +250,30 @@ def ticks(transform: Transform, *, low: float, high: float) -> list[tuple[float,
 
 
 def write_pictures(path: Path, pictures: Sequence[Mapping[str, Any]]) -> None:
-    """One JSON document, a picture a line."""
+    """One JSON document, a picture or an event sample a line."""
     lines = ",\n".join(json.dumps(picture, sort_keys=True, separators=(",", ":")) for picture in pictures)
     write_text(path, f"[\n{lines}\n]\n" if pictures else "[]\n")
 
 
+def read_packed(paths: Iterable[Path]) -> list[dict[str, Any]]:
+    """Pictures and event samples of several units, as they were written."""
+    return [entry for path in paths for entry in json.loads(read_text(path))]
+
+
 def read_pictures(paths: Iterable[Path]) -> list[dict[str, Any]]:
-    """The pictures of several units, with `counts` as arrays and `gate` as a gate."""
-    pictures = [picture for path in paths for picture in json.loads(read_text(path))]
+    """The pictures of several units: `counts` as arrays of 128 × 128 bins, `gate` as a gate."""
     return [
         {
             **picture,
-            "counts": np.frombuffer(zlib.decompress(base64.b64decode(picture["counts"])), "<u4").reshape(
-                BINS, BINS
-            ),
+            "counts": _coarse(unpack_counts(inflated(picture["counts"]), picture["bins"] ** 2)),
             "gate": gate_from_plain(picture["gate"]),
         }
-        for picture in pictures
+        for picture in read_packed(paths)
+        if "population" in picture
     ]
+
+
+def _coarse(counts: npt.NDArray[np.int64]) -> npt.NDArray[np.uint32]:
+    side = BINS_OF_THRESHOLD
+    factor = int(np.sqrt(counts.size)) // side
+    return np.asarray(counts.reshape(side, factor, side, factor).sum(axis=(1, 3)), dtype=np.uint32)

@@ -8,26 +8,34 @@ controls of a batch that belong to nobody.
 from __future__ import annotations
 
 import hashlib
+import math
 import os
 import time
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field
+from datetime import date
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from cytotrial.errors import ConfigError, all_problems
 from cytotrial.files.bucket import list_objects, remember_objects, remembered_objects
 from cytotrial.files.claim import RUN
 from cytotrial.files.fingerprints import fingerprints, sha256_of
+from cytotrial.files.lock import REMEDY, Lock, read_lock
+from cytotrial.files.overrides import read_overrides
 from cytotrial.files.sheets.samples import one_stain_for_several
-from cytotrial.settings import Absolute, Percent, Settings, canonical, digest
+from cytotrial.settings import Absolute, Percent, Settings, canonical, digest, event_limits
 from cytotrial.steps.layout import Layout
+from cytotrial.steps.outline import Outline, outline_of
 from cytotrial.steps.trial import Trial, load_trial
 from cytotrial.steps.tubes import STAINED_ALONE
 from cytotrial.terms import Role, Tube
 
 CONTROLS = {Role.FMO, Role.ISOTYPE, Role.UNSTIMULATED}
 GATED_ROLES = {Role.SAMPLE, *CONTROLS}
+ANY_MARKER = {Role.UNSTIMULATED}
+"""Controls that a template names by their role alone."""
 
 
 @dataclass(frozen=True)
@@ -82,6 +90,10 @@ class Plan:
         )
 
     @cached_property
+    def gated_panels(self) -> tuple[str, ...]:
+        return tuple(sorted({panel for panel, _ in self.gating_jobs}))
+
+    @cached_property
     def matrices(self) -> tuple[tuple[str, str], ...]:
         """(panel, batch) of every spillover matrix that is written."""
         return tuple(
@@ -89,7 +101,7 @@ class Plan:
                 {
                     (tube.panel, tube.batch)
                     for tube in self.trial.tubes
-                    if self.compensation(tube.panel) != "none" and tube.role in GATED_ROLES
+                    if self.compensation(tube.panel, tube.batch) != "none" and tube.role in GATED_ROLES
                 }
             )
         )
@@ -102,25 +114,142 @@ class Plan:
         rows = [[asdict(row) for row in sheet] for sheet in sheets]
         return digest([trial.settings.model_dump(mode="json"), rows])
 
-    def compensation(self, panel: str) -> str:
-        return self.trial.settings.panels[panel].compensation
+    @property
+    def summaries(self) -> list[Path]:
+        """The tables that the report step writes beside the page: T2 only if there are clinical values."""
+        made = self.layout.summaries
+        return [path for table, path in made.items() if table != "t2" or self.trial.clinical]
+
+    def compensation(self, panel: str, batch: str) -> str:
+        """Where a batch's matrix comes from: `controls`, `embedded`, `none` or the path of a file."""
+        settings = self.trial.settings.panels[panel]
+        return settings.matrix_files.get(batch, settings.compensation)
+
+    def falls_back(self, panel: str, batch: str) -> bool:
+        """Whether a batch without a usable matrix gets that of another."""
+        settings = self.trial.settings.panels[panel]
+        return settings.compensation_fallback != "none" and batch not in settings.matrix_files
+
+    def nearest_batches(self, panel: str, batch: str) -> tuple[str, ...]:
+        """The panel's other batches, the one drawn nearest in time first; by name where dates are alike."""
+        first = self._first_draws(panel)
+        here = first.pop(batch, None)
+
+        def days(other: str) -> float:
+            there = first[other]
+            return abs((there - here).days) if here is not None and there is not None else math.inf
+
+        return tuple(sorted(first, key=lambda other: (days(other), other)))
+
+    def _first_draws(self, panel: str) -> dict[str, date | None]:
+        """Batch → the day of its first draw, of one panel's tubes; None if no draw has a date."""
+        draws: dict[str, list[date]] = {}
+        for tube in self.trial.tubes:
+            if tube.panel == panel:
+                days = draws.setdefault(tube.batch, [])
+                days += [date.fromisoformat(tube.collected[:10])] if tube.collected else []
+        return {batch: min(days, default=None) for batch, days in sorted(draws.items())}
 
     def tubes_to_gate(self, panel: str, unit: str) -> tuple[Tube, ...]:
         return tuple(tube for tube in self.units[unit] if tube.panel == panel and tube.role in GATED_ROLES)
 
+    @cached_property
+    def outlines(self) -> dict[str, Outline]:
+        """Panel → which controls its gates look at, and whether they are drawn towards the batch."""
+        panels = self.trial.settings.panels
+        return {panel: outline_of(Path(settings.gating)) for panel, settings in panels.items()}
+
     def controls_of(self, panel: str, unit: str) -> tuple[Tube, ...]:
-        """The batch's controls, of other units, that the gates of a unit may look at."""
+        """The controls, of other units, that the gates of a unit may look at.
+
+        They are those of the unit's batches; where a batch has no control of some kind that the gates look
+        at, those of all other batches, of which the nearest in time is taken.
+        """
         batches = {tube.batch for tube in self.tubes_to_gate(panel, unit)}
-        return tuple(
-            tube
-            for tube in self._batch_controls
-            if tube.panel == panel and tube.batch in batches and self.unit_of(tube) != unit
+        found: set[str] = set()
+        for key in self.outlines[panel].controls:
+            for batch in batches:
+                shared = self._shared_controls.get((panel, *key), ())
+                own = [tube.sample_id for tube in shared if tube.batch == batch]
+                found.update(own or (tube.sample_id for tube in shared))
+        tubes = [tube for tube in self.trial.tubes if tube.sample_id in found and self.unit_of(tube) != unit]
+        return tuple(sorted(tubes, key=lambda tube: tube.sample_id))
+
+    @cached_property
+    def _shared_controls(self) -> dict[tuple[str, str, str], list[Tube]]:
+        """(panel, role, marker) → the controls that belong to no draw and have a file."""
+        controls: dict[tuple[str, str, str], list[Tube]] = {}
+        for tube in self.trial.tubes:
+            if tube.role in CONTROLS and not tube.subject and self.files_of([tube]):
+                marker = "" if tube.role in ANY_MARKER else tube.control_for
+                controls.setdefault((tube.panel, tube.role.value, marker), []).append(tube)
+        return controls
+
+    # A gating that was locked
+
+    @cached_property
+    def lock(self) -> Lock | None:
+        """What later tubes must not change; None of a trial that is not locked."""
+        locked = self.trial.settings.locked
+        return None if locked is None else read_lock(Path(locked))
+
+    def locked_pool(self, panel: str, batch: str) -> Mapping[str, Mapping[str, Any]] | None:
+        """Where a locked batch has its gates; None of a batch that is not locked."""
+        return None if self.lock is None else self.lock.pool_of(panel, batch)
+
+    def digest_of_gating(self, panel: str) -> dict[str, str]:
+        """Digests of what a panel is gated by: its gating, its reference, and its settings."""
+        settings = self.trial.settings.panels[panel]
+        return {
+            "gating": sha256_of(Path(settings.gating)),
+            "reference": sha256_of(Path(settings.reference.file)) if settings.reference else "",
+            "settings": digest(self.settings_of("gate", panel=panel)),
+        }
+
+    def changed_since_locked(self) -> Iterator[str]:
+        """What a locked panel is gated by that is no more what it was."""
+        for panel in self.trial.settings.panels if self.lock else ():
+            assert self.lock is not None
+            if panel in self.lock.panels:
+                now, then = self.digest_of_gating(panel), self.lock.panels[panel].model_dump()
+                changed = [name for name, value in now.items() if then[name] != value]
+                if changed:
+                    yield f"panels.{panel}: {' and '.join(changed)} changed since the gating was locked"
+
+    # Gates that are drawn towards where the other tubes of the batch have them
+
+    @cached_property
+    def placed_panels(self) -> frozenset[str]:
+        """The panels whose tubes are looked at twice: once alone, once with what their batch says."""
+        panels = self.trial.settings.panels.items()
+        return frozenset(
+            name for name, panel in panels if panel.batch_reference and self.outlines[name].drawn
         )
 
     @cached_property
-    def _batch_controls(self) -> tuple[Tube, ...]:
-        controls = [tube for tube in self.trial.tubes if tube.role in CONTROLS and not tube.subject]
-        return tuple(sorted(controls, key=lambda tube: tube.sample_id))
+    def pools(self) -> tuple[tuple[str, str], ...]:
+        """(panel, batch) of every batch whose tubes say together where their gates lie."""
+        pooled = {(tube.panel, tube.batch) for tube in self.trial.tubes if self._pooled(tube)}
+        return tuple(sorted(pooled))
+
+    def _pooled(self, tube: Tube) -> bool:
+        return tube.panel in self.placed_panels and tube.role is Role.SAMPLE and bool(self.files_of([tube]))
+
+    def units_pooled(self, panel: str, batch: str) -> tuple[str, ...]:
+        """The units whose tubes a batch's pool is made of; none if it is locked."""
+        if self.locked_pool(panel, batch) is not None:
+            return ()
+        tubes = [tube for tube in self.trial.tubes if (tube.panel, tube.batch) == (panel, batch)]
+        return self.units_of(tube for tube in tubes if self._pooled(tube))
+
+    def pools_of(self, panel: str, unit: str) -> tuple[str, ...]:
+        """The batches whose pools the gates of a unit lean on."""
+        batches = {tube.batch for tube in self.tubes_to_gate(panel, unit)}
+        return tuple(sorted(batch for name, batch in self.pools if name == panel and batch in batches))
+
+    def units_looked_at(self, panel: str, unit: str) -> tuple[str, ...]:
+        """The unit and those of the controls that its gates may look at."""
+        return tuple(sorted({unit, *self.units_of(self.controls_of(panel, unit))}))
 
     def stained_alone(self, panel: str, batch: str) -> tuple[Tube, ...]:
         """The single stains and unstained controls of a panel and batch."""
@@ -142,11 +271,34 @@ class Plan:
         )
 
     def tubes_for_matrix(self, panel: str, batch: str) -> tuple[Tube, ...]:
-        """The tubes a spillover matrix is made from; none if it comes from a file."""
-        mode = self.compensation(panel)
-        if mode == "controls":
-            return self.stained_alone(panel, batch)
-        return self.samples_of(panel, batch) if mode == "embedded" else ()
+        """The tubes that a spillover matrix is made from or judged on."""
+        batches = (batch, *(self.nearest_batches(panel, batch) if self.falls_back(panel, batch) else ()))
+        embedded = self.compensation(panel, batch) == "embedded"
+        return tuple(
+            tube
+            for one in batches
+            for tube in (
+                *self.stained_alone(panel, one),
+                *(self.samples_of(panel, one) if embedded else ()),
+            )
+        )
+
+    def tubes_for_slopes(self, panel: str) -> tuple[Tube, ...]:
+        """A few sample tubes of each batch in which remaining slopes are measured, chosen by a hash."""
+        wanted = self.trial.settings.spillover.sample_tubes
+        by_hash = sorted(
+            (hashlib.sha256(tube.sample_id.encode()).hexdigest(), tube.sample_id, tube)
+            for tube in self.trial.tubes
+            if tube.panel == panel and tube.role is Role.SAMPLE and tube.status == "DONE"
+        )
+        chosen: dict[str, list[Tube]] = {}
+        for _, _, tube in by_hash:
+            chosen.setdefault(tube.batch, []).append(tube)
+        return tuple(tube for batch in sorted(chosen) for tube in chosen[batch][:wanted])
+
+    def judged_panels(self) -> tuple[str, ...]:
+        """The panels that have a spillover matrix."""
+        return tuple(sorted({panel for panel, _ in self.matrices}))
 
     def units_of(self, tubes: Iterable[Tube]) -> tuple[str, ...]:
         return tuple(sorted({self.unit_of(tube) for tube in tubes}))
@@ -159,7 +311,7 @@ class Plan:
         """
         now = time.time()
         paths = [self.path_of(tube) for tube in tubes if str(self.path_of(tube)) in self.fcs_sha256]
-        return [str(path) for path in paths if self.trial.storage or path.stat().st_mtime <= now]
+        return [str(path) for path in paths if self.trial.storage or not _is_later(path, now)]
 
     def url_of(self, path: str) -> str:
         """Where a file lies in object storage."""
@@ -193,29 +345,58 @@ class Plan:
                 tubes.setdefault(content, []).append(tube)
         return tubes
 
-    def settings_of(self, rule: str, *, panel: str = "") -> str:
+    def settings_of(self, rule: str, *, panel: str = "", batch: str = "") -> str:
         """A rule's own slice of the configuration, in canonical form."""
         settings = self.trial.settings
-        panels = {
-            name: entry.model_dump(include={"markers", "compensation", "without_fluorochrome"})
-            for name, entry in settings.panels.items()
-        }
+        keys = {
+            "markers", "compensation", "without_fluorochrome", "matrix_files", "compensation_fallback",
+        }  # fmt: skip
+        panels = {name: entry.model_dump(include=keys) for name, entry in settings.panels.items()}
         slices: dict[str, Any] = {
             "check": {"fcs_dir": settings.fcs_dir, "panels": panels},
-            "compensate": [panels.get(panel), self._matrix_file_digest(panel)],
+            "compensate": [
+                panels.get(panel),
+                settings.spillover.model_dump(),
+                *(self._matrix_sources(panel, batch) if batch else ()),
+            ],
+            "judge_matrices": [panels.get(panel), settings.spillover.model_dump()],
             "read_gating": self._gating_slice(panel) if panel else None,
+            "place": {**panels.get(panel, {}), "quality": settings.quality.model_dump()},
             "gate": {**panels.get(panel, {}), "quality": settings.quality.model_dump()},
+            "score": {
+                "locked": sha256_of(Path(settings.locked)) if settings.locked else "",
+                "doubt": settings.doubt.model_dump(),
+                "qc_donor": settings.qc_donor.model_dump(),
+                "parameters": {code: entry.model_dump() for code, entry in settings.parameters.items()},
+                "beads": settings.counts.beads,
+            },
             "count": {
                 "counts": settings.counts.model_dump(),
                 "parameters": {code: entry.model_dump() for code, entry in settings.parameters.items()},
+                "panels": {
+                    name: entry.model_dump(include={"markers", "material"})
+                    for name, entry in settings.panels.items()
+                },
             },
-            "dataset": {"study": settings.study},
+            "dataset": {
+                "study": settings.study,
+                "visits": settings.visits.model_dump(),
+                "parameters": sorted(settings.parameters),
+            },
             "manifest": [settings.model_dump(mode="json"), self._named_digests()],
+            "sdtm": self._cdisc_slice(),
+            "adam": self._cdisc_slice(),
+            "define": [settings.study, settings.cdisc.results_origin],
+            "check_dataset": [self._cdisc_slice(), panels],
+            "database": [settings.study, sorted(settings.parameters)],
             "report": {
                 "report": settings.report.model_dump(),
                 "study": settings.study,
                 "counts": settings.counts.model_dump(),
+                "parameters": {code: event_limits(settings, code) for code in settings.parameters},
+                "visits": settings.visits.model_dump(),
             },
+            "review": [settings.review.model_dump(), settings.study, self._overrides_digest()],
         }
         return canonical(slices[rule])
 
@@ -227,26 +408,51 @@ class Plan:
     def _named_digests(self) -> list[list[str]]:
         return [[str(path), sha256_of(path)] for path in self.files_named]
 
+    def _cdisc_slice(self) -> dict[str, Any]:
+        """What the datasets in CDISC form state: tests, terms, and the gating files by their content."""
+        settings = self.trial.settings
+        return {
+            "study": settings.study,
+            "cdisc": settings.cdisc.model_dump(),
+            "visits": settings.visits.model_dump(),
+            "parameters": {code: entry.model_dump() for code, entry in settings.parameters.items()},
+            "panels": {
+                name: [entry.material, sorted(entry.markers), sha256_of(Path(entry.gating))]
+                for name, entry in settings.panels.items()
+            },
+        }
+
     def _gating_slice(self, panel: str) -> list[Any]:
         """The gating file by name and content (a copy may be older than what it replaces), and its use."""
         gating = self.trial.settings.panels[panel].gating
-        return [gating, sha256_of(Path(gating)), populations_used(self.trial.settings, panel)]
+        reference = self.trial.settings.panels[panel].reference
+        learnt = [reference.file, sha256_of(Path(reference.file))] if reference else []
+        return [gating, sha256_of(Path(gating)), populations_used(self.trial.settings, panel), *learnt]
 
-    def _matrix_file_digest(self, panel: str) -> str:
-        """The content of the file a panel's matrix is read from; empty if it comes from elsewhere."""
-        mode = self.compensation(panel) if panel else "none"
-        return "" if mode in {"controls", "embedded", "none"} else sha256_of(Path(mode))
+    def _overrides_digest(self) -> str:
+        """The content of the overrides file; empty if there is none."""
+        return "" if self.trial.settings.overrides is None else sha256_of(Path(self.trial.settings.overrides))
+
+    def _matrix_sources(self, panel: str, batch: str) -> list[Any]:
+        """The content of the file a matrix is read from, or the batches it may be taken from, in order."""
+        mode = self.compensation(panel, batch)
+        if mode not in {"controls", "embedded", "none"}:
+            return [sha256_of(Path(mode))]
+        return list(self.nearest_batches(panel, batch)) if self.falls_back(panel, batch) else []
 
     def sheets_of(self, rule: str) -> str:
         """Digest of the sheets that a joining rule reads."""
         trial = self.trial
         sheets: dict[str, Any] = {
-            "count": [_row(tube) for tube in trial.tubes],
+            "score": [_row(tube) for tube in trial.tubes],
+            "count": [[_row(tube) for tube in trial.tubes], [asdict(count) for count in trial.cbc]],
+            "review": [[_row(tube) for tube in trial.tubes], [asdict(visit) for visit in trial.visits]],
             "dataset": [
                 [asdict(subject) for subject in trial.subjects],
                 [asdict(visit) for visit in trial.visits],
                 [asdict(value) for value in trial.clinical],
             ],
+            **dict.fromkeys(("sdtm", "adam", "check_dataset", "database"), _all_sheets(trial)),
             "report": [
                 [asdict(visit) for visit in trial.visits],
                 [asdict(value) for value in trial.clinical],
@@ -256,7 +462,7 @@ class Plan:
         return digest(sheets[rule])
 
 
-def make_plan(config: Path, *, fresh: bool = False) -> Plan:
+def make_plan(config: Path, *, fresh: bool = False, with_references: bool = True) -> Plan:
     """The plan of a study.
 
     Parameters
@@ -264,20 +470,44 @@ def make_plan(config: Path, *, fresh: bool = False) -> Plan:
     config : Path
     fresh : bool
         Read every FCS file anew, even if its size and time are those of the last look.
+    with_references : bool
+        Whether the panels' reference files must be there; not so where they are about to be made.
 
     Raises
     ------
     ConfigError
         With every problem of the configuration and the sheets.
     """
-    trial = load_trial(config)
+    trial = load_trial(config, with_references=with_references)
     if trial.storage:
         return _plan_of_bucket(trial)
+    _refuse_overrides(trial.settings)
     root = Path(trial.settings.fcs_dir)
     named = {root / tube.fcs for tube in trial.tubes if tube.fcs and tube.status == "DONE"}
     inside = sorted(path for path in named if path.resolve().is_relative_to(root.resolve()))
     cache = Layout(Path(trial.settings.results)).fingerprints
-    return Plan(trial, fingerprints(inside, cache=cache, fresh=fresh))
+    plan = Plan(trial, fingerprints(inside, cache=cache, fresh=fresh))
+    if problems := list(plan.changed_since_locked()):
+        raise ConfigError(all_problems(str(trial.settings.locked), problems), hint=REMEDY)
+    return plan
+
+
+def _refuse_overrides(settings: Settings) -> None:
+    """Gates placed by hand are checked but not applied yet: a run that left them out would be wrong."""
+    if settings.overrides is not None and read_overrides(Path(settings.overrides)):
+        raise ConfigError(
+            f"overrides: '{settings.overrides}' holds gates placed by hand, which are not applied by this "
+            "version.",
+            hint="Write them into the panel's gating template, or remove the key.",
+        )
+
+
+def _is_later(path: Path, now: float) -> bool:
+    """Whether a file's time lies after `now`; one that vanished meanwhile is Snakemake's to report."""
+    try:
+        return path.stat().st_mtime > now
+    except FileNotFoundError:
+        return False
 
 
 def populations_used(settings: Settings, panel: str) -> list[str]:
@@ -285,7 +515,7 @@ def populations_used(settings: Settings, panel: str) -> list[str]:
     used: set[str] = set()
     for parameter in settings.parameters.values():
         if isinstance(parameter, Absolute) and parameter.panel == panel:
-            used |= {parameter.population, settings.counts.beads}
+            used |= {parameter.population, settings.counts.partner} - {""}
         elif isinstance(parameter, Percent) and parameter.panel == panel:
             used |= {parameter.population, parameter.of}
     return sorted(used)
@@ -331,6 +561,11 @@ def _texts(plain: Any) -> Iterator[str]:
             yield from _texts(value)
     elif isinstance(plain, str):
         yield plain
+
+
+def _all_sheets(trial: Trial) -> list[Any]:
+    others = (trial.subjects, trial.visits, trial.cbc, trial.clinical, trial.exposure)
+    return [[_row(tube) for tube in trial.tubes], *([asdict(row) for row in sheet] for sheet in others)]
 
 
 def _row(tube: Tube) -> dict[str, Any]:

@@ -13,74 +13,108 @@ from typing import Any
 import pandas as pd
 
 from cytotrial import __version__
+from cytotrial.files.tables import write_table
 from cytotrial.files.whole import read_text, write_text
 from cytotrial.report.page import render_report
 from cytotrial.report.pictures import GatePicture
 from cytotrial.report.tables import ReportTables
-from cytotrial.science.endpoints import column_of
-from cytotrial.science.statistics import cell_counts_by_visit, clinical_by_visit, mark_analysis_records
+from cytotrial.science.endpoints import UNSCHEDULED, column_of
+from cytotrial.science.statistics import (
+    analysis_records,
+    baseline_values,
+    cell_counts_by_visit,
+    clinical_by_visit,
+    completeness,
+)
+from cytotrial.settings import event_limits
+from cytotrial.steps.methods import methods_of
 from cytotrial.steps.pictures import read_pictures
 from cytotrial.steps.plan import Plan
+from cytotrial.steps.report_quality import (
+    acquisition_of,
+    flagged_between_matrices,
+    flagged_pairs,
+    matrices_of,
+    traces_of,
+    worst_pairs_of,
+)
 from cytotrial.terms import Role, Transform
-
-METHODS = {
-    "Absolute counts (BEAD)": "cells / beads acquired × beads per tube / µL of blood; "
-    "exact conditional 95 % limits.",
-    "Percentages (FRACTION)": "events of the population / events of the named parent; Clopper-Pearson "
-    "95 % limits. FRACTION-BACKGROUND subtracts the fraction in the unstimulated tube of the same draw, "
-    "not below 0.",
-    "Counts across tubes (XTUBE)": "percentage of CD4+ in the stained tube × CD4+ per µL in the count tube "
-    "of the same draw; log-normal 95 % limits.",
-    "Ratio (RATIO)": "quotient of the two percentages of CD4+: the CD4+ count that both share cancels.",
-    "Interval": "counting error only: how far a value could be off if the same blood were acquired again.",
-    "Acquisition": "stretches of time with an unstable rate or signal are masked before gating; a tube that "
-    "loses much is flagged.",
-}
 
 
 def write_report(plan: Plan) -> None:
-    """Write report.html."""
+    """Write report.html, and the numbers of its tables T1 to T3."""
+    tables = _tables(plan)
+    write_text(plan.layout.report, render_report(tables))
+    numbers = {"t1": tables.cell_counts, "t2": tables.clinical_by_visit, "t3": tables.completeness}
+    for name, path in plan.layout.summaries.items():
+        frame = numbers[name]
+        if frame is not None:
+            write_table(
+                path,
+                list(frame.columns),
+                [dict(zip(frame.columns, row, strict=True)) for row in frame.to_numpy(object)],
+            )
+
+
+def _tables(plan: Plan) -> ReportTables:
+    """All that the page shows."""
     layout, trial = plan.layout, plan.trial
-    counts = mark_analysis_records(_read(layout.counts), _frame(trial.visits))
-    visits, subjects = _frame(trial.visits), _frame(trial.subjects)
-    visit_wide = _read(layout.visit_wide)
+    visits, subjects = frame_of(trial.visits), frame_of(trial.subjects)
+    candidates, visit_wide = _read(layout.candidates), _read(layout.visit_wide)
+    counts = analysis_records(_read(layout.counts), candidates)
     units = {column_of(value.test): value.unit for value in trial.clinical}
     planned = len(trial.subjects)
-    tables = ReportTables(
+    return ReportTables(
         study=trial.settings.study,
         title=trial.settings.report.title,
         inventory=_read(layout.inventory),
         populations=_read(layout.populations),
         gates=_read(layout.gates),
         counts=counts,
+        candidates=candidates,
         visit_wide=visit_wide,
         visits=visits,
         subjects=subjects,
         cell_counts=cell_counts_by_visit(
-            counts, visits, n_planned=planned, lloq_events=trial.settings.counts.lloq_events
+            counts, visits, n_planned=planned, baselines=baseline_values(candidates)
         ),
+        completeness=completeness(counts, subjects=_subjects(plan), visits=_visits(plan, counts)),
         clinical_by_visit=clinical_by_visit(visit_wide, visits, units=units, n_planned=planned)
         if units
         else None,
-        clinical=_frame(trial.clinical) if trial.clinical else None,
-        exposure=_frame(trial.exposure) if trial.exposure else None,
+        clinical=frame_of(trial.clinical) if trial.clinical else None,
+        exposure=frame_of(trial.exposure) if trial.exposure else None,
         pictures=tuple(_pictures(plan)),
-        spillover=_matrices(plan),
-        compensation_quality=_flagged_pairs(plan),
-        methods={**METHODS, **_doubts(plan)},
+        spillover=matrices_of(plan),
+        compensation_quality=flagged_pairs(plan),
+        compared_matrices=flagged_between_matrices(plan),
+        pairs=worst_pairs_of(plan),
+        acquisition=acquisition_of(plan),
+        traces=traces_of(plan),
+        checks=_read(layout.checks),
+        methods={**methods_of(trial.settings), **_doubts(plan)},
         versions=_versions(),
-        lod_events=trial.settings.counts.lod_events,
-        lloq_events=trial.settings.counts.lloq_events,
+        limits={code: event_limits(trial.settings, code) for code in sorted(trial.settings.parameters)},
         profiles=_profiles(plan),
+        qc_donor=_read(layout.qc_donor),
     )
-    write_text(layout.report, render_report(tables))
+
+
+def _subjects(plan: Plan) -> list[str]:
+    return sorted(subject.subject for subject in plan.trial.subjects)
+
+
+def _visits(plan: Plan, counts: pd.DataFrame) -> list[str]:
+    """The planned visits in order, and UNSCHEDULED if there are such draws."""
+    planned = [visit.visit for visit in sorted(plan.trial.visits, key=lambda visit: visit.visit_num)]
+    return [*planned, *([UNSCHEDULED] if (counts["visit"] == UNSCHEDULED).any() else [])]
 
 
 def _read(path: Path) -> pd.DataFrame:
     return pd.read_csv(StringIO(read_text(path)), dtype=str, keep_default_na=False)
 
 
-def _frame(rows: Sequence[Any]) -> pd.DataFrame:
+def frame_of(rows: Sequence[Any]) -> pd.DataFrame:
     """A sheet's typed rows as a table; an open end or a missing value is an empty cell."""
     plain = [{key: _cell(value) for key, value in asdict(row).items()} for row in rows]
     return pd.DataFrame(plain)
@@ -98,7 +132,7 @@ def _pictures(plan: Plan) -> list[GatePicture]:
     units = sorted({(panel, unit) for panel, unit, _ in chosen})
     loaded = read_pictures(plan.layout.unit_pictures(*job) for job in units)
     wanted = {sample_id for _, _, sample_id in chosen}
-    return [_gate_picture(picture) for picture in loaded if picture["sample_id"] in wanted]
+    return [gate_picture(picture) for picture in loaded if picture["sample_id"] in wanted]
 
 
 def _pictured(plan: Plan) -> list[tuple[str, str, str]]:
@@ -116,7 +150,8 @@ def _pictured(plan: Plan) -> list[tuple[str, str, str]]:
     return chosen
 
 
-def _gate_picture(picture: dict[str, Any]) -> GatePicture:
+def gate_picture(picture: dict[str, Any]) -> GatePicture:
+    """A picture that the gating step wrote, as the report draws it."""
     x, y = picture["x"], picture["y"]
     parents = picture["parent_events"]
     return GatePicture(
@@ -142,30 +177,6 @@ def _gate_picture(picture: dict[str, Any]) -> GatePicture:
 
 def _transform(axis: dict[str, Any]) -> Transform:
     return Transform(axis["kind"], tuple(sorted(axis["parameters"].items())))
-
-
-def _matrices(plan: Plan) -> dict[str, pd.DataFrame]:
-    """The matrices that were made, by "panel, batch"."""
-    made = {}
-    for panel, batch in plan.matrices:
-        text = read_text(plan.layout.matrix(panel, batch))
-        if not text.startswith("refused\n"):
-            lines = [line for line in text.splitlines() if not line.startswith("# ")]
-            made[f"{panel}, {batch}"] = pd.read_csv(StringIO("\n".join(lines)), index_col=0)
-    return made
-
-
-def _flagged_pairs(plan: Plan) -> pd.DataFrame | None:
-    """Channel pairs and findings that are flagged; the whole figures are in the quality files."""
-    parts = [
-        _read(plan.layout.matrix_quality(panel, batch)).assign(panel=panel, batch=batch)
-        for panel, batch in plan.matrices
-    ]
-    if not parts:
-        return None
-    joined = pd.concat(parts, ignore_index=True)
-    flagged = joined[joined["flags"] != ""]
-    return flagged[["panel", "batch", *[name for name in flagged.columns if name not in {"panel", "batch"}]]]
 
 
 def _doubts(plan: Plan) -> dict[str, str]:

@@ -188,7 +188,7 @@ def _file(plan: Plan, tube: Tube, then: str) -> str:
 
 
 def _matrix(plan: Plan, tube: Tube) -> str:
-    mode = plan.compensation(tube.panel)
+    mode = plan.compensation(tube.panel, tube.batch)
     if mode == "none":
         return "none: the events were compensated before export"
     if mode == "embedded":

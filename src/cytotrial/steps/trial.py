@@ -15,6 +15,7 @@ from pydantic import ValidationError
 
 from cytotrial.errors import ConfigError, all_problems
 from cytotrial.files.bucket import is_bucket, local_folder
+from cytotrial.files.overrides import read_overrides
 from cytotrial.files.sheets import (
     BloodCount,
     ClinicalValue,
@@ -32,6 +33,7 @@ from cytotrial.settings import Settings, Sheets, load_settings
 from cytotrial.steps.consistency import (
     SheetsRead,
     doubts,
+    missing_references,
     unknown_in_samples,
     unknown_subjects,
     unusable_settings,
@@ -45,6 +47,7 @@ Row = TypeVar("Row")
 class Trial:
     """Configuration and sheets of one study, consistent with each other.
 
+    subjects : the participants; quality-control donors are none
     extra : sample_id → cells of the columns that are not interpreted
     warnings : what may be meant so, but deserves a look; one sentence each
     storage : the folder in object storage, if FCS files lie there; `fcs_dir` is then where jobs find them
@@ -62,14 +65,22 @@ class Trial:
     warnings: tuple[str, ...]
     storage: str = ""
 
+    @property
+    def participants_tubes(self) -> tuple[Tube, ...]:
+        """The tubes of the trial's own subjects: without controls of batches and quality-control donors."""
+        donors = self.settings.qc_donor.subjects
+        return tuple(tube for tube in self.tubes if tube.subject and tube.subject not in donors)
 
-def load_trial(config: Path) -> Trial:
+
+def load_trial(config: Path, *, with_references: bool = True) -> Trial:
     """The study that a configuration describes.
 
     Parameters
     ----------
     config : Path
         A YAML file; the paths in it are relative to the current folder.
+    with_references : bool
+        Whether the panels' reference files must be there; not so where they are about to be made.
 
     Raises
     ------
@@ -87,9 +98,12 @@ def load_trial(config: Path) -> Trial:
     read = _read_sheets(paths) if paths else None
     if settings and read:
         problems = list(unusable_settings(settings, read))
+        problems += missing_references(settings) if with_references else []
         blocks += [all_problems(str(config), problems)] if problems else []
     if read and paths:
         blocks += _sheet_blocks(paths, read, settings)
+    if settings:
+        blocks += _overrides_block(settings)
     if blocks or settings is None or read is None:
         raise ConfigError("\n".join(blocks))
     bucket = settings.fcs_dir if is_bucket(settings.fcs_dir) else ""
@@ -98,7 +112,7 @@ def load_trial(config: Path) -> Trial:
         config=config,
         settings=settings.model_copy(update=local),
         tubes=read.samples.rows,
-        subjects=read.subjects.rows,
+        subjects=tuple(row for row in read.subjects.rows if row.subject not in settings.qc_donor.subjects),
         visits=read.visits.rows,
         cbc=read.cbc.rows,
         clinical=read.clinical.rows,
@@ -107,6 +121,17 @@ def load_trial(config: Path) -> Trial:
         warnings=tuple(doubts(settings, read)),
         storage=bucket.rstrip("/"),
     )
+
+
+def _overrides_block(settings: Settings) -> list[str]:
+    """What is wrong with the overrides file; that it is not there the configuration's own block says."""
+    if settings.overrides is None or not Path(settings.overrides).is_file():
+        return []
+    try:
+        read_overrides(Path(settings.overrides))
+    except ConfigError as error:
+        return [str(error)]
+    return []
 
 
 def _sheet_paths(plain: Mapping[str, Any]) -> Sheets | None:

@@ -12,6 +12,9 @@ from cytotrial.terms import Channel, Finding, Outcome, Role, Tube
 
 STAINED_ALONE = {Role.SINGLE_STAIN, Role.UNSTAINED}
 
+FALLBACK_MATRIX = "FALLBACK_MATRIX"
+"""Flag of every value that rests on another tube's or batch's matrix; the batch follows after a colon."""
+
 NO_EFFECT_ON_NUMBERS = {"IDENTITY_IN_KEYWORDS", "COMPENSATION_FLAG", "FIL_UNSAFE", "VOLUME_IN_MICROLITRES"}
 """Codes of warnings about a file that leave its events as they are: they flag the tube, not its values."""
 

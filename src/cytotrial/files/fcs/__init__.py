@@ -13,6 +13,7 @@ from pathlib import Path
 from cytotrial.errors import FcsError
 from cytotrial.files.fcs.decode import DecodedEvents, read_events
 from cytotrial.files.fcs.findings import COPY_AGAIN, escape, finding_line
+from cytotrial.files.fcs.metadata import acquisition_seconds
 from cytotrial.files.fcs.model import Column, FcsHeader, FcsReport
 from cytotrial.files.fcs.plausibility import check_events
 from cytotrial.files.fcs.preflight import inspect_fcs
@@ -23,6 +24,7 @@ __all__ = [
     "DecodedEvents",
     "FcsHeader",
     "FcsReport",
+    "acquisition_seconds",
     "check_events",
     "escape",
     "examine_fcs",

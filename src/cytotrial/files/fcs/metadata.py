@@ -162,6 +162,22 @@ def _clock(value: str | None, keyword: str, notes: Notes) -> str:
     return ""
 
 
+def acquisition_seconds(begin: str, end: str) -> float | None:
+    """Seconds from $BTIM to $ETIM, over midnight if need be; None if unknown or not measurable.
+
+    Examples
+    --------
+    >>> acquisition_seconds("13:44:56.97", "13:45:22.10"), acquisition_seconds("23:59:50", "00:00:10")
+    (26.0, 20.0)
+    """
+    times = [CLOCK.fullmatch(text.strip()) for text in (begin, end)]
+    if times[0] is None or times[1] is None:
+        return None
+    first, last = (60 * (60 * int(time[1]) + int(time[2])) + int(time[3]) for time in times if time)
+    seconds = (last - first) % 86_400
+    return float(seconds) if seconds else None
+
+
 def check_values(keywords: Keywords, notes: Notes) -> None:
     """Warn about values that could deceive a reader's eye, a terminal or a path."""
     names = [key for key, value in keywords.values.items() if _is_hidden(key, value)]

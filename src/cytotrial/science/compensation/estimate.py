@@ -14,17 +14,22 @@ import numpy as np
 import numpy.typing as npt
 
 from cytotrial.errors import CompensationError, all_problems
+from cytotrial.science.compensation.control_findings import (
+    MAX_STANDARD_ERROR,
+    control_findings,
+    panel_findings,
+    precision_findings,
+)
 from cytotrial.science.compensation.controls import (
     MIN_POSITIVE,
     Control,
     Selection,
     brightness,
-    control_findings,
     darkest,
     detector_limits,
-    panel_findings,
     select_events,
 )
+from cytotrial.science.compensation.lines import fit_slopes
 from cytotrial.science.compensation.matrix import check_spillover, raise_rejected
 from cytotrial.terms import Finding, FloatArray, SpilloverMatrix
 
@@ -33,9 +38,6 @@ Matrix = npt.NDArray[np.float64]
 TOLERANCE = 1e-4
 """The refinement ends when no slope of the compensated controls is larger: 10 units at brightness 10⁵."""
 
-HUBER = 1.345
-"""Residuals beyond this many standard deviations lose weight: 95 % efficient on normal data (Huber 1981)."""
-
 
 @dataclass(frozen=True, eq=False)
 class SpilloverEstimate:
@@ -43,8 +45,9 @@ class SpilloverEstimate:
 
     matrix : SpilloverMatrix
     slope_error, standard_error : ndarray, shape (n_detectors, n_detectors), float64
-        Slopes left in the compensated controls, and the standard error of each spillover; zero on the
-        diagonal and in the rows of detectors without a fluorochrome.
+        Slopes left in the compensated controls, and the standard error of each spillover: of the regression
+        and of the background of the stained cells together. Zero on the diagonal and in the rows of
+        detectors without a fluorochrome.
     selections : tuple of Selection
         The events used of each control, in the order of the controls.
     iterations : int
@@ -74,6 +77,7 @@ def estimate_spillover(
     stained: Sequence[str] | None = None,
     limits: FloatArray | None = None,
     min_positive: int = MIN_POSITIVE,
+    max_standard_error: float = MAX_STANDARD_ERROR,
     tolerance: float = TOLERANCE,
     max_iterations: int = 100,
 ) -> SpilloverEstimate:
@@ -94,6 +98,8 @@ def estimate_spillover(
         Values from which on a detector is saturated, beside those that the events' pile-up shows.
     min_positive : int
         Positive events below which a control is refused.
+    max_standard_error : float
+        A control whose spillover into any detector is known less well is told (`control.imprecise`).
     tolerance : float
         Largest slope that may remain in the compensated controls.
     max_iterations : int
@@ -131,9 +137,19 @@ def estimate_spillover(
     signals = np.array([brightness(c, references, min_positive=min_positive) for c in controls])
     findings = control_findings(selections, signals, detectors=detectors, min_positive=min_positive)
     raise_rejected(findings, where="single-stain controls")
-    values, error, spread, rounds = _refine(selections, detectors, tolerance=tolerance, most=max_iterations)
+    values, left, rounds = _refine(selections, detectors, tolerance=tolerance, most=max_iterations)
     matrix = SpilloverMatrix(tuple(detectors), values, origin="controls")
-    return SpilloverEstimate(matrix, error, spread, selections, rounds, findings + check_spillover(matrix))
+    doubts = precision_findings(
+        selections, left.scatter, left.background, detectors=detectors, most=max_standard_error
+    )
+    return SpilloverEstimate(
+        matrix,
+        left.slope,
+        np.hypot(left.scatter, left.background),
+        selections,
+        rounds,
+        findings + doubts + check_spillover(matrix),
+    )
 
 
 def residual_slopes(
@@ -152,74 +168,47 @@ def residual_slopes(
     two ndarrays, shape (n_detectors, n_detectors), float64
         Zero on the diagonal and in rows without a control.
     """
+    left = _left_over(selections, spillover=spillover, detectors=detectors)
+    return left.slope, np.hypot(left.scatter, left.background)
+
+
+@dataclass(frozen=True, eq=False)
+class _LeftOver:
+    """Slopes left in compensated controls; their errors by scatter and by the unknown background."""
+
+    slope: Matrix
+    scatter: Matrix
+    background: Matrix
+
+
+def _left_over(
+    selections: Sequence[Selection], *, spillover: FloatArray, detectors: Sequence[str]
+) -> _LeftOver:
     inverse = np.linalg.inv(spillover)
-    slopes, errors = np.zeros(spillover.shape), np.zeros(spillover.shape)
+    slope, scatter, background = (np.zeros(spillover.shape) for _ in range(3))
     for selection in selections:
         row = list(detectors).index(selection.detector)
-        positive, negative = inverse.T @ selection.positive, inverse.T @ selection.negative
-        start, ground = _middle_and_error(negative)
-        slopes[row], scatter = fit_slopes(positive[row] - start[row], positive - start[:, None])
-        errors[row] = np.hypot(scatter, ground / (np.median(positive[row]) - start[row]))
-        slopes[row, row] = errors[row, row] = 0.0
-    return slopes, errors
-
-
-def fit_slopes(
-    x: FloatArray, y: FloatArray, *, trim: float = 0.01, rounds: int = 100
-) -> tuple[Matrix, Matrix]:
-    """Robust slopes through the origin of each row of y on x, and their standard errors.
-
-    Parameters
-    ----------
-    x : ndarray, shape (n_events,)
-        Brightness in the primary detector above the negatives.
-    y : ndarray, shape (n_rows, n_events)
-        The same in every detector.
-    trim : float
-        Fraction of the events set aside at each end of x.
-    rounds : int
-        Largest number of reweightings.
-
-    Returns
-    -------
-    two ndarrays, shape (n_rows,), float64
-
-    References
-    ----------
-    Huber PJ. Robust Statistics. Wiley 1981, chapter 7: iteratively reweighted least squares.
-
-    Examples
-    --------
-    >>> x = np.linspace(100.0, 1000.0, 200)
-    >>> fit_slopes(x, np.stack([x, 0.25 * x]))[0].round(6).tolist()
-    [1.0, 0.25]
-    """
-    low, high = np.quantile(x, (trim, 1 - trim))
-    kept = np.flatnonzero((x >= low) & (x <= high))
-    kept = kept[np.argsort(x[kept], kind="stable")]
-    x, y = np.asarray(x[kept], dtype=np.float64), np.asarray(y[:, kept], dtype=np.float64)
-    slope = np.median(y, axis=1) / np.median(x)
-    for _ in range(rounds):
-        residual = y - slope[:, None] * x
-        width = _local_width(x, residual)
-        weight = np.minimum(1.0, HUBER * width / np.maximum(np.abs(residual), 1e-300)) / width**2
-        before, slope = slope, (weight * y) @ x / (weight @ x**2)
-        if np.all(np.abs(slope - before) < 1e-7):
-            break
-    return slope, np.sqrt((weight * residual) ** 2 @ x**2) / (weight @ x**2)
+        positive = inverse.T @ selection.positive
+        start, ground = _middle_and_error(inverse.T @ selection.negative)
+        line = fit_slopes(positive[row] - start[row], positive - start[:, None])
+        slope[row] = line.slope
+        scatter[row] = np.hypot(line.error, ground * line.per_height)
+        background[row] = selection.background_error * line.per_height
+        slope[row, row] = scatter[row, row] = background[row, row] = 0.0
+    return _LeftOver(slope, scatter, background)
 
 
 def _refine(
     selections: Sequence[Selection], detectors: Sequence[str], *, tolerance: float, most: int
-) -> tuple[Matrix, Matrix, Matrix, int]:
+) -> tuple[Matrix, _LeftOver, int]:
     """Correct the identity by the slopes it leaves until they are below the tolerance."""
     spillover = np.eye(len(detectors))
     step, worst = 1.0, np.inf
     for done in range(most + 1):
-        error, spread = residual_slopes(selections, spillover=spillover, detectors=detectors)
-        largest = float(np.abs(error).max(initial=0.0))
+        left = _left_over(selections, spillover=spillover, detectors=detectors)
+        error, largest = left.slope, float(np.abs(left.slope).max(initial=0.0))
         if largest <= tolerance:
-            return spillover, error, spread, done
+            return spillover, left, done
         step = step if largest < worst else step / 2
         worst = largest
         spillover = spillover + step * error @ spillover
@@ -245,15 +234,3 @@ def _middle_and_error(values: Matrix) -> tuple[Matrix, Matrix]:
     middle = np.median(values, axis=1)
     width = 1.4826 * np.median(np.abs(values - middle[:, None]), axis=1)
     return middle, np.sqrt(np.pi / 2) * width / np.sqrt(values.shape[1])
-
-
-def _local_width(x: FloatArray, residual: FloatArray, *, n_bins: int = 10) -> Matrix:
-    """Spread of the residuals at each event's brightness: the MAD in bins of x, joined by straight lines.
-
-    `x` ascends; the shape is that of `residual`.
-    """
-    bins = np.array_split(np.arange(x.size), max(1, min(n_bins, x.size // 30)))
-    middles = np.array([x[b[len(b) // 2]] for b in bins])
-    mads = 1.4826 * np.stack([np.median(np.abs(residual[:, b]), axis=1) for b in bins], axis=1)
-    floor = np.maximum(0.1 * np.median(mads, axis=1), 1e-9 * x[-1])
-    return np.stack([np.interp(x, middles, np.maximum(m, f)) for m, f in zip(mads, floor, strict=True)])

@@ -16,17 +16,44 @@ from cytotrial.terms import FloatArray, SpilloverMatrix
 
 Matrix = npt.NDArray[np.float64]
 
-MAX_RESIDUAL = 0.01
-"""A slope left after compensation; it moves a population of brightness 10⁴ by a negative width, 100."""
-
-MAX_DIFFERENCE = 0.05
-"""Difference to another matrix of the same tubes; two careful operators differ by this much."""
-
-MAX_WIDENING = 10.0
-"""Positives this many times as wide as the negatives hide any dim marker read in that detector."""
-
 MIN_SPILLOVER = -0.01
 """Light cannot be negative; a slope a little below zero is noise, one beyond this is not."""
+
+
+@dataclass(frozen=True, slots=True)
+class Thresholds:
+    """What flags a channel pair or a matrix; each can be set in the configuration.
+
+    residual_slope : float
+        A slope left in the compensated control. 0.01 moves a population of brightness 10⁴ by a usual negative
+        width, 100.
+    standard_error : float
+        Of the spillover itself; 0.005 is half of that.
+    spreading : float
+        Spreading coefficient. At 10 a stain of brightness 10⁴ is 1,000 wide (√10⁴ × 10) in the other detector
+        and hides what is dimmer there than about 2,000, two of these widths.
+    widening : float
+        Positives this many times as wide as the negatives hide any dim marker read in that detector.
+    difference : float
+        Difference to the embedded matrix, and to the middle of the other batches. Two careful operators
+        differ by this much on the same files.
+    condition_number : float
+        By how much compensation may amplify noise, and an error of the matrix, at worst: tenfold.
+    sample_slope : float
+        A slope left in the samples; twice `residual_slope`, since cells of a sample differ in their
+        autofluorescence by about a negative width.
+    """
+
+    residual_slope: float = 0.01
+    standard_error: float = 0.005
+    spreading: float = 10.0
+    widening: float = 10.0
+    difference: float = 0.05
+    condition_number: float = 10.0
+    sample_slope: float = 0.02
+
+
+THRESHOLDS = Thresholds()
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +67,8 @@ class PairQuality:
     spillover : float
         Entry of the matrix.
     residual_slope, standard_error : float or None
-        Slope left in the compensated control (0 is perfect), and its standard error.
+        Slope left in the compensated control (0 is perfect), and how well a slope is known there: of the
+        scatter of the events and of the background of the stained cells.
     spreading : float or None
         Spreading coefficient: width that the fluorochrome adds in `into`, per root of its brightness.
     widening : float or None
@@ -50,8 +78,8 @@ class PairQuality:
     reference, difference : float or None
         Entry of the matrix compared with (the file's own, as a rule), and this entry minus it.
     flags : tuple of str
-        `residual_slope` beyond ±0.01, `widening` above 10, `spillover_above_one`, `negative_spillover` below
-        −0.01, `differs_from_reference` by more than 0.05.
+        `residual_slope`, `imprecise` (the standard error), `spreading`, `widening`, `differs_from_reference`
+        beyond the thresholds; `spillover_above_one`; `negative_spillover` below −0.01.
     """
 
     detector: str
@@ -69,14 +97,20 @@ class PairQuality:
 
 @dataclass(frozen=True, slots=True)
 class CompensationQuality:
-    """The condition number of a matrix (1 is perfect, > 10⁶ unusable) and its rows, ordered as the matrix."""
+    """The condition number of a matrix (1 is perfect, > 10⁶ unusable), its rows, ordered as the matrix, and
+    what flags the matrix as a whole: `ill_conditioned`."""
 
     condition_number: float
     pairs: tuple[PairQuality, ...]
+    flags: tuple[str, ...] = ()
 
 
 def compensation_quality(
-    matrix: SpilloverMatrix, selections: Sequence[Selection] = (), *, reference: SpilloverMatrix | None = None
+    matrix: SpilloverMatrix,
+    selections: Sequence[Selection] = (),
+    *,
+    reference: SpilloverMatrix | None = None,
+    thresholds: Thresholds = THRESHOLDS,
 ) -> CompensationQuality:
     """Judge a spillover matrix, of whatever origin, on single-stain controls.
 
@@ -89,6 +123,8 @@ def compensation_quality(
         the figures that need controls are None.
     reference : SpilloverMatrix, optional
         A matrix to compare with, in any order of detectors; detectors it lacks are not compared.
+    thresholds : Thresholds
+        What is flagged.
 
     Returns
     -------
@@ -121,8 +157,31 @@ def compensation_quality(
             difference=None if compared is None else float(matrix.values[i, j]) - compared,
             flags=(),
         )
-        pairs.append(replace(pair, flags=_flags(pair)))
-    return CompensationQuality(condition_number(matrix), tuple(pairs))
+        pairs.append(replace(pair, flags=_flags(pair, thresholds)))
+    condition = condition_number(matrix)
+    flags = ("ill_conditioned",) if condition > thresholds.condition_number else ()
+    return CompensationQuality(condition, tuple(pairs), flags)
+
+
+def worst_pairs(
+    quality: CompensationQuality, *, most: int, thresholds: Thresholds = THRESHOLDS
+) -> tuple[PairQuality, ...]:
+    """The pairs of a control that lie furthest beyond a threshold, or come nearest to one, worst first."""
+    judged = [pair for pair in quality.pairs if pair.n_positive is not None]
+    return tuple(sorted(judged, key=lambda pair: -severity(pair, thresholds))[:most])
+
+
+def severity(pair: PairQuality, thresholds: Thresholds = THRESHOLDS) -> float:
+    """The largest figure of a pair in multiples of its threshold; equal ones are told apart by spillover."""
+    figures = {
+        "residual_slope": pair.residual_slope,
+        "standard_error": pair.standard_error,
+        "spreading": pair.spreading,
+        "widening": pair.widening,
+        "difference": pair.difference,
+    }
+    most = max(abs(figure or 0.0) / getattr(thresholds, name) for name, figure in figures.items())
+    return float(most + 1e-6 * abs(pair.spillover))
 
 
 def spreading_matrix(
@@ -168,15 +227,21 @@ def _middle_and_width(values: Matrix) -> tuple[Matrix, Matrix]:
     return middle, upper - middle
 
 
-def _flags(pair: PairQuality) -> tuple[str, ...]:
+def _flags(pair: PairQuality, thresholds: Thresholds) -> tuple[str, ...]:
     raised = {
-        "residual_slope": pair.residual_slope is not None and abs(pair.residual_slope) > MAX_RESIDUAL,
-        "widening": pair.widening is not None and pair.widening > MAX_WIDENING,
+        "residual_slope": _beyond(pair.residual_slope, thresholds.residual_slope),
+        "imprecise": _beyond(pair.standard_error, thresholds.standard_error),
+        "spreading": _beyond(pair.spreading, thresholds.spreading),
+        "widening": _beyond(pair.widening, thresholds.widening),
         "spillover_above_one": pair.spillover > 1,
         "negative_spillover": pair.spillover < MIN_SPILLOVER,
-        "differs_from_reference": pair.difference is not None and abs(pair.difference) > MAX_DIFFERENCE,
+        "differs_from_reference": _beyond(pair.difference, thresholds.difference),
     }
     return tuple(name for name, is_raised in raised.items() if is_raised)
+
+
+def _beyond(figure: float | None, most: float) -> bool:
+    return figure is not None and abs(figure) > most
 
 
 def _where(control: Selection | None, value: float) -> float | None:

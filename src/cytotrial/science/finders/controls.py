@@ -7,6 +7,11 @@ import numpy as np
 from cytotrial.errors import GateError
 from cytotrial.science.finders.registry import CONTROL_TOO_SMALL, Found, View, bounded, registered, threshold
 
+_BEYOND = 5
+"""Control events beyond a quantile that make it one: the 99.5th needs a thousand."""
+_FEWEST = 20
+"""Control events from which a median and a robust SD can be read."""
+
 
 @registered("control_quantile")
 def find_control_quantile(
@@ -37,22 +42,26 @@ def find_control_quantile(
     Raises
     ------
     GateError
-        Without control events.
+        Without a control, or with fewer than 20 control events.
 
     Notes
     -----
     An FMO shows the spread of the other dyes, not the antibody's own background: for markers
     that rise continuously, such as CD25 and FOXP3, this cut calls too many events positive.
+
+    References
+    ----------
+    Roederer M. Cytometry 2001;45:194 (FMO controls). Maecker HT, Trotter J. Cytometry A 2006;69A:1037.
     """
-    if view.control is None or view.control[0].size < 20:
-        raise GateError("no control tube with at least 20 events in the parent population.")
+    if view.control is None or view.control[0].size < _FEWEST:
+        raise GateError(f"no control tube with at least {_FEWEST} events in the parent population.")
     values = view.control[0]
     flags: tuple[str, ...] = ()
-    if values.size * (1 - quantile) >= 5:
+    if values.size * (1 - quantile) >= _BEYOND:
         cut = float(np.quantile(values, quantile))
     else:
         centre = float(np.median(values))
         cut = centre + k * 1.4826 * float(np.median(np.abs(values - centre)))
         flags = (CONTROL_TOO_SMALL,)
     cut, at_bound = bounded(cut + offset, bounds)
-    return Found(threshold(view.dimensions[0], cut, keep=keep), flags=flags + at_bound)
+    return Found(threshold(view.dimensions[0], cut, keep=keep), flags=flags + at_bound, position=(cut,))

@@ -20,25 +20,13 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from cytotrial.errors import TemplateError
+from cytotrial.errors import GateError, TemplateError
+from cytotrial.science.batches import Batch
 from cytotrial.terms import BoolArray, Dimension, FloatArray, Gate, GatingStrategy, RectangleGate
 
 AT_BOUND = "GATE_AT_BOUND"
 CONTROL_TOO_SMALL = "CONTROL_TOO_SMALL"
-
-
-@dataclass(frozen=True, slots=True)
-class Batch:
-    """Where the tubes of one batch have a gate; a tube's own, noisier position is drawn towards it.
-
-    position : the batch's median of `Found.position`, number by number
-    spread : SD between its tubes beyond their own errors, number by number
-    n_tubes : tubes it was made from
-    """
-
-    position: tuple[float, ...]
-    spread: tuple[float, ...]
-    n_tubes: int
+LOW_SIMILARITY = "LOW_SIMILARITY"
 
 
 @dataclass(frozen=True, eq=False)
@@ -67,9 +55,10 @@ class View:
 class Found:
     """A placed gate.
 
-    confidence : from 0 to 1 where the finder has a measure of it
+    confidence : from 0 to 1 where the finder has a measure of it; of a cut at a valley, the valley's depth
     position, position_se : the numbers that say where the gate lies (a cut, a shift) as the tube itself
-        puts it, before any pull towards the batch; and their standard errors. Empty if it does not move.
+        puts it, before any pull towards the batch; and their standard errors. Empty if it does not move;
+        errors are empty too where a finder has none to tell.
     similarity : of the tube's density to the reference's, 0 to 1
     """
 
@@ -99,13 +88,20 @@ Finder = Callable[..., Found]
 Learner = Callable[..., Mapping[str, Any]]
 _REGISTRY: dict[str, Finder] = {}
 _LEARNERS: dict[str, Learner] = {}
+_USE_BATCH: set[str] = set()
 
 
-def registered(name: str) -> Callable[[Finder], Finder]:
-    """Make a finder known to gating templates under `name`."""
+class NoReferenceError(GateError):
+    """A finder has no constants of its own, and there are none from reference tubes."""
+
+
+def registered(name: str, *, uses_batch: bool = False) -> Callable[[Finder], Finder]:
+    """Make a finder known to gating templates under `name`; say whether it reads `view.batch`."""
 
     def enter(function: Finder) -> Finder:
         _REGISTRY[name] = function
+        if uses_batch:
+            _USE_BATCH.add(name)
         return function
 
     return enter
@@ -128,6 +124,11 @@ def finder_names() -> tuple[str, ...]:
 def is_learnt(name: str) -> bool:
     """Whether a finder reads constants that reference tubes teach."""
     return name in _LEARNERS
+
+
+def uses_batch(name: str) -> bool:
+    """Whether a finder draws its gate towards the batch's: such a panel is placed before it is gated."""
+    return name in _USE_BATCH
 
 
 def learn_gate(name: str, examples: Sequence[Example], arguments: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -165,7 +166,8 @@ def check_finders(strategy: GatingStrategy) -> None:
         f"population {population.name}: {problem}"
         for population in strategy.populations
         if population.find is not None
-        for problem in _problems_of(population.find.finder, population.find.arguments)
+        for find in population.find.all()
+        for problem in _problems_of(find.finder, find.arguments)
     ]
     if problems:
         raise TemplateError(

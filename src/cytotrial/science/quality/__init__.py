@@ -6,11 +6,7 @@ in silence.
 
 from __future__ import annotations
 
-from cytotrial.science.quality.acquisition import (
-    REASONS,
-    AcquisitionQuality,
-    Interval,
-    assess_acquisition,
-)
+from cytotrial.science.quality.acquisition import REASONS, assess_acquisition
+from cytotrial.science.quality.model import AcquisitionQuality, Interval, Trace
 
-__all__ = ["REASONS", "AcquisitionQuality", "Interval", "assess_acquisition"]
+__all__ = ["REASONS", "AcquisitionQuality", "Interval", "Trace", "assess_acquisition"]

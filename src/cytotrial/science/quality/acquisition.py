@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
-from types import MappingProxyType
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
@@ -12,9 +11,11 @@ import numpy.typing as npt
 from cytotrial.errors import GateError
 from cytotrial.science.quality.bins import Bins, bin_densities, make_bins
 from cytotrial.science.quality.margins import is_doublet, off_scale
+from cytotrial.science.quality.model import HARDLY, JUDGED, NOT_JUDGED, AcquisitionQuality, Interval
 from cytotrial.science.quality.peaks import Trajectories, follow_peaks
 from cytotrial.science.quality.rate import Clock, off_rate, read_clock
 from cytotrial.science.quality.rules import (
+    MANY_BINS,
     channels_of,
     drifting,
     isolated,
@@ -24,66 +25,11 @@ from cytotrial.science.quality.rules import (
     runs,
     short_runs,
 )
+from cytotrial.science.quality.trace import trace_of
 from cytotrial.terms import BoolArray, Events
 
 REASONS = ("margin", "rate", "signal", "isolation", "short_run")
 RATE = "rate"
-
-
-@dataclass(frozen=True, slots=True)
-class Interval:
-    """A stretch of the acquisition that was removed.
-
-    first, stop : first event and one past the last, counted in acquisition order
-    begin, end : time of the first and of the last event; their numbers where the tube has no time
-    reasons : `rate`, `signal`, `isolation`, `short_run`
-    """
-
-    first: int
-    stop: int
-    begin: float
-    end: float
-    reasons: tuple[str, ...]
-
-
-@dataclass(frozen=True, eq=False)
-class AcquisitionQuality:
-    """What was found, and which events are to be kept.
-
-    keep : ndarray of bool, shape (n_events,), in the order of the file
-        Neither off scale nor in an unsteady stretch.
-    steady : ndarray of bool, shape (n_events,)
-        Not in an unsteady stretch, on or off scale.
-    removed_percent : float
-        Of all events.
-    percent : mapping of reason to float
-        `margin`, `rate`, `signal`, `isolation`, `short_run`: each removed event is counted once, under
-        the first of these that holds, so that they sum to `removed_percent`.
-    channels : tuple of str
-        Channels that caused removal of a stretch, in the order given; `rate` for the flow rate.
-    intervals : tuple of Interval
-        The stretches that were removed.
-    drift : tuple of str
-        Channels that climb or fall steadily through the tube; nothing is removed for that.
-    margin_events : mapping of channel to int
-        Events at the end of a channel's scale; channels without any are left out.
-    doublets : int or None
-        Events with too large an area for their height, not removed; None if a channel for it is absent.
-    flags : tuple of str
-        `NO_TIME`, `TIME_NOT_SORTED`, `TIME_TOO_COARSE`, `TOO_FEW_FOR_TIME_CHECK`, `DRIFT:<channels>`,
-        `MARGIN_EVENTS:<channel>:<percent>%`.
-    """
-
-    keep: BoolArray
-    steady: BoolArray
-    removed_percent: float
-    percent: Mapping[str, float]
-    channels: tuple[str, ...] = ()
-    intervals: tuple[Interval, ...] = ()
-    drift: tuple[str, ...] = ()
-    margin_events: Mapping[str, int] = field(default_factory=lambda: MappingProxyType({}))
-    doublets: int | None = None
-    flags: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, eq=False)
@@ -94,6 +40,7 @@ class _Unsteady:
     channels: tuple[str, ...]
     drift: tuple[str, ...]
     flags: tuple[str, ...]
+    time_check: str
 
 
 def assess_acquisition(
@@ -120,7 +67,8 @@ def assess_acquisition(
     peaks, which are followed from bin to bin and smoothed by a running median. Bins are off if isolation
     sets them apart, if a peak leaves its median by `k_mad` robust SD, or if the event rate does; good
     stretches between them that are too short go too, as does every event that shares a bin with an off
-    one. A tube of fewer than 1,575 events is checked for events off scale only, and flagged.
+    one. A tube of fewer than 1,575 events is checked for events off scale only; one of fewer than 7,575 (100
+    bins) loses what is strong or lasts, and weaker shifts are not seen. Both are flagged.
 
     Parameters
     ----------
@@ -193,12 +141,13 @@ def assess_acquisition(
     clock = read_clock(events, time_channel)
     bins = make_bins(events.n_events)
     if bins is None:
-        found = _Unsteady({}, (), (), ("TOO_FEW_FOR_TIME_CHECK",))
+        found = _Unsteady({}, (), (), (f"TIME_NOT_JUDGED:{events.n_events}",), NOT_JUDGED)
     else:
         trajectories = follow_peaks(
             bin_densities(_in_order(events, signal_channels, clock), signal_channels, bins)
         )
         rate, rate_flags = off_rate(clock, bins, k=k_rate, min_factor=min_rate_factor)
+        few = bins.n_bins < MANY_BINS
         found = _unsteady(
             trajectories,
             rate,
@@ -206,21 +155,28 @@ def assess_acquisition(
             isolation_gain=isolation_gain,
             min_shift=min_shift,
             shortest_run=shortest_run,
-            flags=rate_flags,
+            flags=(*rate_flags, *((f"TIME_HARDLY_JUDGED:{events.n_events}",) if few else ())),
+            time_check=HARDLY if few else JUDGED,
         )
     percent, unsteady = _shares(margin, found, bins, clock)
+    intervals = _intervals(found, bins, clock)
     flags = (*clock.flags, *found.flags, *_margin_flags(ends, max_margin_percent))
+    shown = dict.fromkeys([*found.channels, *found.drift, *ends, *signal_channels])
     return AcquisitionQuality(
         keep=~(margin | unsteady),
         steady=~unsteady,
         removed_percent=sum(percent.values()),
         percent=percent,
         channels=found.channels,
-        intervals=_intervals(found, bins, clock),
+        intervals=intervals,
         drift=found.drift,
         margin_events={channel: int(np.count_nonzero(off)) for channel, off in ends.items()},
         doublets=_count_doublets(events, doublet_channels, k=k_doublet),
+        time_check=found.time_check,
         flags=flags,
+        trace=trace_of(events, clock, [name for name in shown if name != RATE])
+        if flags or intervals
+        else None,
     )
 
 
@@ -256,6 +212,7 @@ def _unsteady(
     min_shift: float,
     shortest_run: int,
     flags: tuple[str, ...],
+    time_check: str,
 ) -> _Unsteady:
     """Judge every bin by the flow rate and by the places of the peaks."""
     curves = running_median(trajectories.place)
@@ -274,6 +231,7 @@ def _unsteady(
         (*([RATE] if rate.any() else []), *channels_of(trajectories, causes)),
         drift,
         (*flags, *((f"DRIFT:{','.join(drift)}",) if drift else ())),
+        time_check,
     )
 
 

@@ -24,9 +24,13 @@ MIN_EVENTS_PER_BIN, MAX_BINS = 150, 500
 MIN_BINS = 20
 """Fewer bins give no spread to speak of: a robust SD of 20 normal values errs by a quarter."""
 
-N_LEVELS, N_GRID = 128, 64
-"""Quantised levels of a channel, and points at which its densities are evaluated: one for two levels."""
-N_SUMMARY = 4_096
+N_LEVELS = 64
+"""Quantised levels of a channel, at whose middles its densities are evaluated; the bandwidth is never less
+than one of them, and a parabola finds a peak between them."""
+EVENTS_OF_A_HALF = MIN_EVENTS_PER_BIN // 2
+"""Events of a half bin whose density is looked at, if it holds more: every k-th. A peak of so many is
+followed well enough (docs/quality.md), and the time does not grow with the tube."""
+N_SUMMARY = 2_048
 """Events, evenly spaced over the tube, from which a channel's range and bandwidth are read."""
 PEAK_BANDWIDTH = (4 / 5) ** (1 / 7)
 """Times SD and n^(−1/7): the normal-reference bandwidth for a density's slope, whose zeros are the peaks."""
@@ -112,18 +116,21 @@ def bin_densities(rows: Sequence[Float32], channels: Sequence[str], bins: Bins) 
     Chacón JE, Duong T, Wand MP. Asymptotics for general multivariate kernel density derivative
     estimators. Statistica Sinica 2011;21:807-840.
     """
-    scales = [_scale_of(row, bins) for row in rows]
+    every = max(1, int(bins.edges[-1]) // (bins.n_halves * EVENTS_OF_A_HALF))
+    edges = -(-bins.edges // every)
+    counted = int(edges[1])
+    scales = [_scale_of(row, 2 * counted) for row in rows]
     spread = [
         (name, row, scale)
         for name, row, scale in zip(channels, rows, scales, strict=True)
         if scale is not None
     ]
     counts = np.empty((len(spread), bins.n_halves, N_LEVELS), np.float32)
-    kernels = np.empty((len(spread), N_LEVELS, N_GRID), np.float32)
-    offsets = np.repeat(np.arange(bins.n_halves) * N_LEVELS, np.diff(bins.edges))
+    kernels = np.empty((len(spread), N_LEVELS, N_LEVELS), np.float32)
+    offsets = np.repeat(np.arange(bins.n_halves) * N_LEVELS, np.diff(edges))
     placed = np.empty_like(offsets)
     for count, kernel, (_, row, scale) in zip(counts, kernels, spread, strict=True):
-        np.add(_levels(row, scale), offsets, out=placed)
+        np.add(_levels(row[::every], scale), offsets, out=placed)
         count[:] = np.bincount(placed, minlength=count.size).reshape(count.shape)
         kernel[:] = _kernel(scale)
     counts[:, :, [0, -1]] = 0.0  # what lies beyond the range
@@ -131,24 +138,20 @@ def bin_densities(rows: Sequence[Float32], channels: Sequence[str], bins: Bins) 
     step = np.array([scale.step for _, _, scale in spread])
     start = np.array([scale.start for _, _, scale in spread]) + step / 2
     names = tuple(name for name, _, _ in spread)
-    return Densities(names, start, step, halves[:, :-1] + halves[:, 1:])
+    return Densities(names, start, step, np.add(halves[:, :-1], halves[:, 1:]))
 
 
 @dataclass(frozen=True, slots=True)
 class _Scale:
-    """Start of a channel's levels, distance of its grid points and bandwidth, on the arcsinh scale."""
+    """Start of a channel's levels, distance of their middles and bandwidth, on the arcsinh scale."""
 
     start: float
     step: float
     bandwidth: float
 
-    @property
-    def level(self) -> float:
-        return self.step * N_GRID / N_LEVELS
 
-
-def _scale_of(row: Float32, bins: Bins) -> _Scale | None:
-    """Levels and bandwidth of a channel, from some 4,000 of its events; None for one without spread."""
+def _scale_of(row: Float32, events_per_bin: int) -> _Scale | None:
+    """Levels and bandwidth of a channel, from some 2,000 of its events; None for one without spread."""
     some = np.sort(np.arcsinh(row[:: max(1, row.size // N_SUMMARY)] / np.float32(COFACTOR)))
     at = (np.array([CENTRAL[0], 0.25, 0.75, CENTRAL[1]]) * (some.size - 1)).astype(np.intp)
     low, lower, upper, high = some[at].tolist()
@@ -156,37 +159,40 @@ def _scale_of(row: Float32, bins: Bins) -> _Scale | None:
         return None
     sd = float(np.std(some, dtype=np.float64))
     spread = min(sd, (upper - lower) / 1.34) or sd
-    bandwidth = PEAK_BANDWIDTH * spread * float(bins.events_per_bin[0]) ** (-1 / 7)
-    step = (high - low + 6 * bandwidth) / N_GRID
+    bandwidth = PEAK_BANDWIDTH * spread * float(events_per_bin) ** (-1 / 7)
+    step = (high - low + 6 * bandwidth) / N_LEVELS
     return _Scale(low - 3 * bandwidth, step, max(bandwidth, step))
 
 
 def _kernel(scale: _Scale) -> Float32:
-    """Weight of each level at each grid point, shape (128, 64): it depends on their distance only."""
-    distance = (np.arange(-2 * N_GRID, N_LEVELS, dtype=np.float32) - 0.5) * (scale.level / scale.bandwidth)
+    """Weight of each level at each other, shape (64, 64): it depends on their distance only."""
+    distance = np.arange(-N_LEVELS, N_LEVELS, dtype=np.float32) * (scale.step / scale.bandwidth)
     weight = np.where(np.abs(distance) < KERNEL_END, np.exp(-0.5 * distance**2), np.float32(0.0))
-    kernel: Float32 = weight[np.arange(N_LEVELS)[:, None] - 2 * np.arange(N_GRID) + 2 * N_GRID]
+    places = np.arange(N_LEVELS)
+    kernel: Float32 = weight[places[:, None] - places + N_LEVELS]
     return kernel
 
 
 @lru_cache(maxsize=1)
-def _ordered_codes() -> tuple[Float32, npt.NDArray[np.intp]]:
-    """The middle of each stretch of float32 values that share their upper 16 bits, arcsinh-scaled, rising,
-    and the place of each code among them."""
+def _ordered_codes() -> tuple[Float32, slice, int]:
+    """The middle of each stretch of float32 values that share their upper 16 bits, arcsinh-scaled, rising;
+    where among them the negative values stand, in the order of their codes, and where the others begin."""
     codes = np.arange(1 << 16, dtype=np.uint32)
     order = np.concatenate([codes[:0x7FFF:-1], codes[:0x8000]])
     middle = ((order << 16) | 0x8000).view(np.float32)
     bounded = np.nan_to_num(middle, nan=np.inf)
     bounded[:0x80] = -np.inf  # negative NaN
-    return np.arcsinh(bounded / np.float32(COFACTOR)), np.argsort(order)
+    return np.arcsinh(bounded / np.float32(COFACTOR)), slice(0x7FFF, None, -1), 0x8000
 
 
 def _levels(row: Float32, scale: _Scale) -> npt.NDArray[np.uint8]:
-    """The level 0 to 127 of every event, read off a table by the upper 16 bits of its float32 value.
+    """The level 0 to 63 of every event, read off a table by the upper 16 bits of its float32 value.
 
     These bits fix a value to 0.8 %, less than a level in any channel with more than one population.
     """
-    scaled, place = _ordered_codes()
-    edges = np.searchsorted(scaled, (scale.start + scale.level * np.arange(1, N_LEVELS)).astype(np.float32))
-    table = np.repeat(np.arange(N_LEVELS, dtype=np.uint8), np.diff(edges, prepend=0, append=scaled.size))
-    return table[place].take(row.astype(np.float32, copy=False).view(np.uint32) >> 16)
+    scaled, falling, rising = _ordered_codes()
+    edges = np.searchsorted(scaled, (scale.start + scale.step * np.arange(1, N_LEVELS)).astype(np.float32))
+    ordered = np.repeat(np.arange(N_LEVELS, dtype=np.uint8), np.diff(edges, prepend=0, append=scaled.size))
+    table = np.concatenate([ordered[rising:], ordered[falling]])
+    codes = row.astype(np.float32, copy=False).view(np.uint32) >> 16
+    return np.asarray(table.take(codes.astype(np.intp), mode="clip"))

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from cytotrial.science.quality.bins import N_SUMMARY
-from cytotrial.science.quality.rules import MAD_TO_SD
+from cytotrial.science.quality.medians import MAD_TO_SD
 from cytotrial.terms import BoolArray, Events, FloatArray
 
 

@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from cytotrial.science.quality.bins import Densities
+from cytotrial.science.quality.medians import nan_median
 from cytotrial.terms import FloatArray
 
 LEAST_HEIGHT = 1 / 3
@@ -53,15 +54,18 @@ def follow_peaks(densities: Densities) -> Trajectories:
 
 def _find_peaks(densities: Densities) -> tuple[Positions, Positions, FloatArray]:
     """Channel, bin and place of every peak that is high enough, in this order; a parabola finds its top."""
-    height = densities.height
-    inner = height[:, :, 1:-1]
-    least = LEAST_HEIGHT * height.max(axis=2, keepdims=True)
-    is_peak = (inner > height[:, :, :-2]) & (inner >= height[:, :, 2:]) & (inner > least)
-    row, at = np.divmod(np.flatnonzero(is_peak), inner.shape[2])
-    channel, in_bin = np.divmod(row, inner.shape[1])
-    left, top, right = (height[channel, in_bin, at + offset].astype(np.float64) for offset in (0, 1, 2))
+    _, n_bins, n_levels = densities.height.shape
+    height = densities.height.ravel()
+    rises = height[1:] > height[:-1]
+    tops = np.flatnonzero(rises[:-1] & ~rises[1:]) + 1
+    row, level = np.divmod(tops, n_levels)
+    least = LEAST_HEIGHT * densities.height.max(axis=2, initial=0.0).ravel()
+    counts = (level > 0) & (level < n_levels - 1) & (height[tops] > least[row])
+    tops, row, level = tops[counts], row[counts], level[counts]
+    channel, in_bin = np.divmod(row, max(n_bins, 1))
+    left, top, right = (height[tops + offset].astype(np.float64) for offset in (-1, 0, 1))
     shift = 0.5 * (left - right) / (left - 2 * top + right)
-    place = densities.start[channel] + densities.step[channel] * (at + 1 + shift)
+    place = densities.start[channel] + densities.step[channel] * (level + shift)
     return channel, in_bin, np.asarray(place)
 
 
@@ -76,16 +80,26 @@ def _follow(in_bin: Positions, place: FloatArray, n_bins: int) -> FloatArray:
     n_peaks = int(common[-1]) if common.size else 0
     if not n_peaks:
         return np.empty((n_bins, 0))
-    reference = np.median(place[numbers[in_bin] == n_peaks].reshape(-1, n_peaks), axis=0)
-    shown = np.mean(~np.isnan(_assign(in_bin, place, reference, n_bins)), axis=0)
-    return _assign(in_bin, place, reference[shown >= LEAST_PRESENT], n_bins)
+    reference = nan_median(place[numbers[in_bin] == n_peaks].reshape(-1, n_peaks))
+    seen = np.zeros((n_bins, n_peaks), bool)
+    seen[in_bin, _nearest(place, reference)] = True
+    return _assign(in_bin, place, reference[seen.mean(axis=0) >= LEAST_PRESENT], n_bins)
+
+
+def _nearest(place: FloatArray, reference: FloatArray) -> Positions:
+    """Which of the rising references lies nearest to each place; the lower one of two as near."""
+    return np.searchsorted((reference[1:] + reference[:-1]) / 2, place)
 
 
 def _assign(in_bin: Positions, place: FloatArray, reference: FloatArray, n_bins: int) -> FloatArray:
     """Every peak to the nearest reference, and of several in one bin the nearest."""
     followed = np.full((n_bins, reference.size), np.nan)
-    if reference.size:
-        distance = np.abs(place[:, None] - reference)
-        order = np.argsort(-distance.min(axis=1), kind="stable")  # the nearest is written last
-        followed[in_bin[order], distance.argmin(axis=1)[order]] = place[order]
+    if not reference.size:
+        return followed
+    nearest = _nearest(place, reference)
+    cell = in_bin * reference.size + nearest
+    if np.bincount(cell, minlength=followed.size).max() > 1:
+        order = np.argsort(-np.abs(place - reference[nearest]), kind="stable")  # the nearest is written last
+        cell, place = cell[order], place[order]
+    followed.ravel()[cell] = place
     return followed

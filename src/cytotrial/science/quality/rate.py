@@ -8,7 +8,8 @@ import numpy as np
 import numpy.typing as npt
 
 from cytotrial.science.quality.bins import Bins
-from cytotrial.science.quality.rules import SMOOTHED_SD, robust_sd, running_median, smoothing_width
+from cytotrial.science.quality.medians import robust_sd
+from cytotrial.science.quality.rules import SMOOTHED_SD, running_median, smoothing_width
 from cytotrial.terms import BoolArray, Events, FloatArray
 
 COARSE_TICKS = 5

@@ -8,11 +8,10 @@ from math import ceil, log2
 import numpy as np
 import numpy.typing as npt
 
+from cytotrial.science.quality.medians import median_of_last, nan_median, nan_quantile, robust_sd
 from cytotrial.science.quality.peaks import Trajectories
 from cytotrial.terms import BoolArray, FloatArray
 
-MAD_TO_SD = 1.4826
-"""Median absolute deviation of normal values times this is their SD."""
 MANY_BINS = 100
 WIDTH_OF_MANY, WIDTH_OF_FEW = 9, 5
 """Bins of the running median: from a hundred bins on about the reach of PeacoQC's smoothing spline, so that
@@ -41,21 +40,13 @@ def running_median(places: FloatArray) -> FloatArray:
     A median keeps a step where it is. Where fewer than half of the bins around show the peak nothing
     is known, and the trajectory's own median stands.
     """
-    width = smoothing_width(len(places))
-    padded = np.pad(places, ((width // 2, width // 2), (0, 0)), constant_values=np.nan)
-    windows = np.lib.stride_tricks.sliding_window_view(padded, width, axis=0)
-    here = nan_median(np.moveaxis(windows, 2, 0))
-    known = np.count_nonzero(~np.isnan(windows), axis=2) > width // 2
-    return np.asarray(np.where(known, here, nan_median(places)))
-
-
-def nan_median(values: FloatArray) -> FloatArray:
-    """Median along the first axis of the values that are there; NaN where there is none."""
-    ordered = np.sort(values, axis=0)  # NaN last
-    n_there = np.count_nonzero(~np.isnan(values), axis=0)[None]
-    lower = np.take_along_axis(ordered, np.maximum(n_there - 1, 0) // 2, axis=0)
-    upper = np.take_along_axis(ordered, n_there // 2, axis=0)
-    return np.asarray((lower + upper)[0] / 2)
+    n_bins, n_curves = places.shape
+    width = smoothing_width(n_bins)
+    padded = np.full((n_curves, n_bins + width - 1), np.nan)
+    padded[:, width // 2 : width // 2 + n_bins] = places.T
+    windows = np.lib.stride_tricks.sliding_window_view(padded, width, axis=1)
+    here, n_there = median_of_last(windows)
+    return np.asarray(np.where(n_there > width // 2, here, nan_median(places)[:, None]).T)
 
 
 def least_shift(trajectories: Trajectories, *, k: float, min_shift: float) -> FloatArray:
@@ -79,18 +70,6 @@ def off_by_mad(
     """Bins whose curve leaves the median of the bins `among` by more than k robust SD, and by `least`."""
     known = np.where(among[:, None] & ~np.isnan(trajectories.place), curves, np.nan)
     return np.asarray(np.abs(curves - nan_median(known)) > np.fmax(k * robust_sd(known), least))
-
-
-def nan_quantile(values: FloatArray, q: float) -> FloatArray:
-    """Quantile along the first axis of the values that are there (the next greater one); NaN if none is."""
-    n_there = np.count_nonzero(~np.isnan(values), axis=0)[None]
-    at = np.minimum(np.ceil(q * n_there).astype(np.intp), np.maximum(n_there - 1, 0))
-    return np.asarray(np.take_along_axis(np.sort(values, axis=0), at, axis=0)[0])
-
-
-def robust_sd(values: FloatArray) -> FloatArray:
-    """1.4826 times the median absolute deviation from the median, along the first axis."""
-    return MAD_TO_SD * nan_median(np.abs(values - nan_median(values)))
 
 
 def isolated(curves: FloatArray, *, gain: float, least: FloatArray) -> tuple[BoolArray, Positions]:
