@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -24,19 +24,25 @@ def template(panel: str) -> GatingStrategy:
     return read_template(REPOSITORY / "config" / "gating" / f"{panel}.yaml")
 
 
-def taught(strategy: GatingStrategy, tubes: Iterable[StudyTube]) -> GatingStrategy:
-    """The strategy with what the expert's gates on these tubes teach its finders."""
+def taught(strategies: Mapping[str, GatingStrategy], tubes: Iterable[StudyTube]) -> dict[str, GatingStrategy]:
+    """The strategies with what the expert's gates on these tubes teach their finders."""
     lessons: dict[tuple[str, str], Lesson] = {}
     for tube in tubes:
         expert = apply_strategy(tube.expert, tube.stained.events)
-        masks = masks_with(strategy, tube.stained, expert, {})
-        for population, find, example in examples_of(
-            strategy, tube.stained, masks, expert, {}, batch=tube.plan.batch
-        ):
-            key = population.name, find.finder
-            known = lessons.get(key, Lesson(population, find, {}))
-            lessons[key] = replace(known, examples={**known.examples, tube.plan.sample_id: example})
-    return with_constants(strategy, learn_all(lessons.values()), version="study")
+        seen = set()
+        for strategy in strategies.values():
+            masks = masks_with(strategy, tube.stained, expert, {})
+            for population, find, example in examples_of(
+                strategy, tube.stained, masks, expert, {}, batch=tube.plan.batch
+            ):
+                key = population.name, find.finder
+                if key in seen:
+                    continue
+                seen.add(key)
+                known = lessons.get(key, Lesson(population, find, {}))
+                lessons[key] = replace(known, examples={**known.examples, tube.plan.sample_id: example})
+    constants = learn_all(lessons.values())
+    return {name: with_constants(entry, constants, version="study") for name, entry in strategies.items()}
 
 
 def pool(gated: Sequence[GatedTube]) -> dict[str, Batch]:
@@ -54,16 +60,19 @@ def pool(gated: Sequence[GatedTube]) -> dict[str, Batch]:
 
 
 def gate_batch(
-    strategy: GatingStrategy, tubes: Sequence[StudyTube], *, controls: Controls | None = None
+    strategy: GatingStrategy,
+    tubes: Sequence[StudyTube],
+    *,
+    controls: Callable[[StudyTube], Controls] = lambda _tube: {},
 ) -> list[GatedTube]:
     """Place all tubes of a batch, pool their positions, gate them."""
-    first = [gate_tube(strategy, tube.stained, controls=controls or {}) for tube in tubes]
+    first = [gate_tube(strategy, tube.stained, controls=controls(tube)) for tube in tubes]
     batches = pool(first)
     return [
         gate_tube(
             strategy,
             tube.stained,
-            controls=controls or {},
+            controls=controls(tube),
             batches=batches,
             known={gate.population: gate for gate in placed.placed},
         )

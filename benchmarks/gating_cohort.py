@@ -1,4 +1,4 @@
-"""Simulated cohorts in memory: tubes with known truth, compensated from their own controls, and an expert's gates."""
+"""Simulated cohorts in memory: tubes with known truth, compensated by their own controls; an expert gates."""
 
 from __future__ import annotations
 
@@ -40,6 +40,8 @@ class Cohort:
 @dataclass(frozen=True, eq=False)
 class StudyTube:
     """A tube ready for gating, and what its events truly are.
+
+    plan : what it is
 
     kinds : ndarray, shape (n_events,), codes of `Kind`
     expert : the gates that the simulated expert draws on it
@@ -107,7 +109,11 @@ def acquire(cohort: Cohort, plan: TubePlan) -> StudyTube:
     events = Events(np.ascontiguousarray(acquired.values.T), tuple(name for name, _ in panel.channels))
     tube_events = TubeEvents(events, {TUBE_MATRIX: matrix_of(cohort, plan.panel, plan.batch)})
     stained = StainedTube(
-        plan.sample_id, tube_events, markers_of(panel), np.ones(acquired.kinds.size, dtype=bool)
+        plan.sample_id,
+        tube_events,
+        markers_of(panel),
+        np.ones(acquired.kinds.size, dtype=bool),
+        lacks=plan.control_for if plan.role is Role.FMO else "",
     )
     drawn = expert_gates(plan, seed=cohort.seed, lab=cohort.lab) if plan.role is Role.SAMPLE else ()
     return StudyTube(plan, stained, acquired.kinds, drawn, acquired.members)

@@ -17,7 +17,7 @@ import os
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -61,18 +61,24 @@ def tubes_of_the_study() -> list[dict[str, str]]:
     return [{**row, "panel": PANEL, "specimen": row["sample_id"]} for row in rows]
 
 
-def their_paths(tube: Mapping[str, str]) -> dict[str, str]:
-    """Our population → the authors' path of it in one tube."""
+def their_paths(tube: Mapping[str, str], ours: Collection[str]) -> dict[str, str]:
+    """Our population → the authors' path of it in one tube, for those that the template has."""
     below = {**BELOW, **ELSEWHERE} if tube["sample_id"] in SORTED_OTHERWISE else BELOW
     tree = TREES[tube["subject"]]
-    return {population: f"{tree}/{path}" if path else tree for population, path in below.items()}
+    return {
+        population: f"{tree}/{path}" if path else tree
+        for population, path in below.items()
+        if population in ours
+    }
 
 
-def experts(tubes: Iterable[Mapping[str, str]], workspace: Path) -> list[dict[str, Any]]:
+def experts(
+    tubes: Iterable[Mapping[str, str]], workspace: Path, ours: Collection[str]
+) -> list[dict[str, Any]]:
     """What learn-reference reads: the workspace, once for the tubes whose populations have the same paths."""
     groups: list[tuple[dict[str, str], list[str]]] = []
     for tube in tubes:
-        paths = their_paths(tube)
+        paths = their_paths(tube, ours)
         names = next((names for known, names in groups if known == paths), None)
         if names is None:
             groups.append((paths, names := []))
@@ -141,9 +147,10 @@ def command(*arguments: str, may_end_with: Sequence[int] = (0,)) -> None:
         sys.exit(f"{' '.join(arguments)}\n{done.stdout[-2000:]}{done.stderr[-2000:]}")
 
 
-def mapping(tubes: Iterable[Mapping[str, str]]) -> list[str]:
+def mapping(tubes: Iterable[Mapping[str, str]], ours: Collection[str]) -> list[str]:
     """The --map arguments for some tubes."""
-    texts = {f"{ours}={theirs}": None for tube in tubes for ours, theirs in their_paths(tube).items()}
+    pairs = [pair for tube in tubes for pair in their_paths(tube, ours).items()]
+    texts = dict.fromkeys(f"{mine}={theirs}" for mine, theirs in pairs)
     return [part for text in texts for part in ("--map", text)]
 
 
@@ -152,8 +159,10 @@ def one_fold(
 ) -> list[dict[str, Any]]:
     """The rows of agreement of one donor's tubes, gated without it."""
     tubes = tubes_of_the_study()
+    template = yaml.safe_load(arguments.template.read_text(encoding="utf-8"))
+    ours = {population["name"] for population in template["populations"]}
     others = [row for row in tubes if row["subject"] != donor]
-    taught_by = [] if arguments.without_reference else experts(others, workspace)
+    taught_by = [] if arguments.without_reference else experts(others, workspace, ours)
     config = write_study(folder, arguments.data, arguments.template, tubes=tubes, taught_by=taught_by)
     if taught_by:
         command("cytotrial", "learn-reference", "--panel", PANEL, "--config", str(config))
@@ -163,7 +172,7 @@ def one_fold(
     page = folder / "agreement.html"
     command(
         *("cytotrial", "agreement", str(workspace), "--config", str(config), "--output", str(page)),
-        *(*mine, *mapping(left_out)),
+        *(*mine, *mapping(left_out, ours)),
         may_end_with=(0, 2),
     )
     return [as_numbers(row) for row in read_table(page.with_suffix(".tubes.csv"))]

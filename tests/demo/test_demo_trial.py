@@ -219,7 +219,11 @@ def test_visit_windows_are_contiguous_with_one_baseline(trial: Path) -> None:
 
 
 def test_every_draw_at_a_planned_visit_lies_in_its_window(trial: Path) -> None:
-    first_dose = {row["subject"]: date.fromisoformat(row["first_dose"]) for row in sheet(trial, "subjects")}
+    first_dose = {
+        row["subject"]: date.fromisoformat(row["first_dose"])
+        for row in sheet(trial, "subjects")
+        if row["first_dose"]
+    }
     windows = {row["visit"]: row for row in sheet(trial, "visits")}
     for row in tubes(trial, role="sample"):
         if row["visit"] in windows:

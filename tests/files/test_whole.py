@@ -21,7 +21,7 @@ MAY_WRITE = {
     "files/atomic.py": "the one place",
     "files/claim.py": "in place, and appended to: another machine must not look at an old name",
     "report/drawing.py": "a picture into memory",
-    "files/cdisc/xpt.py": "a copy without the clock in it, in a folder of its own, goes to the one place",
+    "files/cdisc/xpt.py": "a library writes a temporary file; its bytes, without the clock, go the one way",
     "files/identity.py": "overwrites bytes of a temporary copy",
     "steps/records.py": "Snakemake's own notes",
     "steps/runs.py": "one line more in the history of runs",
@@ -49,7 +49,7 @@ def test_a_result_has_its_hash_beside_it_in_a_form_that_sha256sum_checks(tmp_pat
     digest = hashlib.sha256(b"a,b\n1,2\n").hexdigest()
     assert seal_path(tmp_path / "counts.csv").read_text() == f"{digest}  counts.csv\n"
     assert sealed_sha256(tmp_path / "counts.csv") == digest
-    assert sealed_below(tmp_path.parent) == [tmp_path / "counts.csv"]
+    assert sealed_below(tmp_path) == [tmp_path / "counts.csv"]
     assert read_text(tmp_path / "counts.csv") == "a,b\n1,2\n"
 
 

@@ -156,7 +156,7 @@ def test_the_table_of_what_was_removed_gives_share_channels_and_time_and_counts_
     (row,) = table.groups[0].rows
     assert row[:6] == ("001.a", "treg", "judged", "", "rate; PE-A", "30 to 42 (rate+signal)")
     assert row[6:] == ("1000", "12.50", "0.50", "10.00", "2.00", "0.00", "0.00", "31")
-    assert table.notes[0].startswith("1 of 2 gated tubes lost no event and have no flag")
+    assert table.notes[0].startswith("1 of 2 gated tubes were steady, have no flag and lost less than 0.1 %")
 
 
 def test_a_flagged_tube_is_in_the_table_though_nothing_was_removed() -> None:

@@ -22,6 +22,10 @@ def install_few(demo: Path, repository: Path, folder: Path) -> Study:
     plain = yaml.safe_load(configuration.read_text(encoding="utf-8"))
     plain["panels"] = {"count": plain["panels"]["count"]}
     plain["parameters"] = {code: plain["parameters"][code] for code in ("LYMABS", "CD4ABS")}
+    plain["cdisc"]["tests"] = {
+        code: test for code, test in plain["cdisc"]["tests"].items() if code in plain["parameters"]
+    }
+    plain.pop("qc_donor")
     plain["report"] = {"title": "Few tubes"}
     configuration.write_text(yaml.safe_dump(plain, sort_keys=False), encoding="utf-8")
     data = folder / "resources" / "demo"

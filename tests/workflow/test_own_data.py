@@ -79,7 +79,8 @@ def lab(tiny_demo: Path, repository: Path, tmp_path_factory: pytest.TempPathFact
     """The demo's files under a lab's names in `raw`, and what `cytotrial init` made of them."""
     folder = tmp_path_factory.mktemp("lab")
     install_workflow(repository, folder)
-    done = [row for row in rows_of(tiny_demo / "sheets" / "samples.tsv") if row["fcs"]]
+    rows = rows_of(tiny_demo / "sheets" / "samples.tsv")
+    done = [row for row in rows if row["fcs"] and row["subject"] != "QC01"]
     named = {name_in_the_lab(row): row for row in done if (tiny_demo / "fcs" / row["fcs"]).exists()}
     for name, row in named.items():
         path = folder / "raw" / name
@@ -116,11 +117,13 @@ def fill(row: Row, named: Mapping[str, Row]) -> Row:
 
 
 def decide_parameters(config: Path, example: Path) -> None:
-    """Take the parameters over from the example that every user copies."""
+    """Take the parameters and the panels' references over from the example that every user copies."""
     decided = yaml.safe_load(example.read_text(encoding="utf-8"))
-    parts = {key: decided[key] for key in ("counts", "parameters", "quality")}
-    text = config.read_text(encoding="utf-8")
-    config.write_text(text + yaml.safe_dump(parts, sort_keys=False), encoding="utf-8")
+    plain = yaml.safe_load(config.read_text(encoding="utf-8"))
+    plain |= {key: decided[key] for key in ("counts", "parameters", "quality")}
+    for name, panel in plain["panels"].items():
+        panel["reference"] = decided["panels"][name]["reference"]
+    config.write_text(yaml.safe_dump(plain, sort_keys=False), encoding="utf-8")
 
 
 @pytest.fixture(scope="module")
@@ -192,7 +195,9 @@ def test_the_first_result_equals_that_of_the_demos_own_sheets(first_result: Lab,
     assert len([row for row in mine if row["value"]]) > 50
 
 
-def test_the_broken_file_is_mended_and_only_its_subject_runs_again(first_result: Lab) -> None:
+def test_the_broken_file_is_mended_and_only_its_subject_and_the_batch_it_joins_run_again(
+    first_result: Lab,
+) -> None:
     inventory = first_result.study.path("mine", "results", "check", "inventory.csv")
     (broken,) = [row for row in rows_of(inventory, ",") if row["status"] == "reject"]
     sheet = {row["sample_id"]: row for row in rows_of(first_result.study.path("mine", "samples.tsv"))}
@@ -206,10 +211,13 @@ def test_the_broken_file_is_mended_and_only_its_subject_runs_again(first_result:
     mended = first_result.study.path("raw", whole).read_bytes() + b"0" * 8
     first_result.study.path("raw", row["fcs"]).write_bytes(mended)
     jobs = first_result.study.run()
-    assert {job for job in jobs if job.startswith(("check-unit", "gate"))} == {
+    alone = {job for job in jobs if job.startswith(("check-unit", "place", "gate count", "gate th17"))}
+    assert alone == {
         "check-unit subject.PT07",
-        *(f"gate {panel} subject.PT07" for panel in ("count", "th17", "treg")),
+        *(f"place {panel} subject.PT07" for panel in ("count", "th17", "treg")),
+        *(f"gate {panel} subject.PT07" for panel in ("count", "th17")),
     }
+    assert "gate treg subject.PT07" in jobs  # and the tubes of the batch, whose Treg tubes are one more now
     after = {row["sample_id"]: row for row in rows_of(inventory, ",")}
     assert after[broken["sample_id"]]["status"] != "reject"
 

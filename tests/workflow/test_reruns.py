@@ -11,8 +11,8 @@ from tests.workflow.study import Study, jobs_in
 
 IN_CDISC_FORM = ["adam", "check-dataset", "database", "define", "sdtm"]
 AFTER_COUNTING = sorted(["count", "dataset", *IN_CDISC_FORM, "report"])
-AFTER_GATING = sorted(["collect", "score", *AFTER_COUNTING])
-LEAN_ON_THE_BATCH = ("th17", "treg")
+AFTER_GATING = sorted(["collect", "score", "review", *AFTER_COUNTING])
+LEAN_ON_THE_BATCH = ("count", "th17", "treg")
 """Panels whose gates are drawn towards where the other tubes of the batch have them."""
 
 
@@ -107,7 +107,7 @@ def test_adding_a_subject_runs_only_that_subjects_tubes_and_the_joins(settled: S
 
 
 JOINS = ["inventory", *AFTER_GATING]
-POOLING = ["pool", "pool-table"]
+POOLING = ["pool", "pool-table", "judge-matrices"]
 
 
 def contents(study: Study, pattern: str) -> dict[str, bytes]:

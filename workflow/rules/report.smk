@@ -35,6 +35,8 @@ rule review:
         LAYOUT.inventory,
         LAYOUT.gates,
         LAYOUT.populations,
+        LAYOUT.joined_populations,
+        LAYOUT.review_scores,
         [LAYOUT.strategy(panel) for panel in sorted(PLAN.trial.settings.panels)],
         [LAYOUT.unit_pictures(*job) for job in PLAN.gating_jobs],
     output:

@@ -73,13 +73,25 @@ class Lab:
 
     shift : factor on how far batches lie apart (logarithm of gain, staining and background)
     biology : whose cells they are
+    individual : how far subjects depart from it: SD of the logarithm of the median of CD25, CD127 and
+        FOXP3 in each CD4 subset, anew for every draw
     """
 
     shift: float = 1.0
     biology: Biology = USUAL
+    individual: float = 0.0
 
 
 LAB = Lab()
+
+
+def individual_factors(names: tuple[str, ...], *, seed: int, log_sd: float) -> dict[str, dict[Kind, float]]:
+    """Marker → CD4 subset → factor on its median in whatever draw `names` name."""
+    factors: dict[str, dict[Kind, float]] = {}
+    for marker in TREG_MARKERS:
+        rng = generator(seed, "individual", marker, *names)
+        factors[marker] = {kind: lognormal_factor(rng, log_sd=log_sd, limit=2.5 * log_sd) for kind in CD4}
+    return factors
 
 
 def loadings(biology: Biology, marker: str) -> np.ndarray:

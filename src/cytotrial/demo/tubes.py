@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from types import MappingProxyType
 
 import numpy as np
 import numpy.typing as npt
 
-from cytotrial.demo.biology import LAB, Biology, Lab
+from cytotrial.demo.biology import LAB, Biology, Lab, individual_factors
 from cytotrial.demo.cells import CD4, LYMPHOCYTES, T_CELLS, Kind
 from cytotrial.demo.chance import generator, lognormal_factor
 from cytotrial.demo.cohort import (
@@ -307,7 +307,7 @@ def acquire_tube(plan: TubePlan, *, seed: int, lab: Lab = LAB) -> TubeTruth:
     acquired = acquire(
         kinds,
         panel,
-        stain_of(plan, batch, rng, biology=lab.biology),
+        _own(stain_of(plan, batch, rng, biology=lab.biology), plan, seed=seed, lab=lab),
         batch.optics,
         Conditions(DOUBLETS[plan.panel], PER_SECOND[plan.panel], stretch, _thresholds(plan)),
         rng=rng,
@@ -337,6 +337,19 @@ def stain_of(plan: TubePlan, batch: Batch, rng: np.random.Generator, *, biology:
         shift["CD4"] = dict.fromkeys(CD4, 10.0**-blood.cd4_down)
         shift["CD3"] = dict.fromkeys(T_CELLS, 10.0**-blood.cd3_down)
     return Stain(present, factor, shift, biology)
+
+
+def _own(stain: Stain, plan: TubePlan, *, seed: int, lab: Lab) -> Stain:
+    """The stain with what sets the subject's own subsets apart; the QC donor is the same in every batch."""
+    if not lab.individual:
+        return stain
+    names = (plan.draw.specimen,) if plan.draw else ("QC donor",)
+    shift = {marker: dict(factors) for marker, factors in stain.shift.items()}
+    for marker, factors in individual_factors(names, seed=seed, log_sd=lab.individual).items():
+        known = shift.setdefault(marker, {})
+        for kind, factor in factors.items():
+            known[kind] = known.get(kind, 1.0) * factor
+    return replace(stain, shift=shift)
 
 
 def particles(plan: TubePlan, rng: np.random.Generator) -> tuple[npt.NDArray[np.uint8], float]:

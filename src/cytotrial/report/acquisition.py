@@ -19,6 +19,9 @@ COFACTOR = 150.0
 COLOURS = {"rate": ORANGE, "signal": VERMILION, "isolation": VERMILION, "short_run": "#B8B8B8"}
 """Colour of a removed stretch, by the first of its reasons."""
 
+WORTH_A_ROW = 0.1
+"""Per cent of a steady tube's events, removed at the ends of a scale, from which it has a row."""
+
 _COLUMNS = (
     *("Tube", "Panel", "Judged over time", "Flags", "Channels", "Removed from – to", "Events", "Removed %"),
     *("off scale %", "rate %", "signal %", "isolation %", "short runs %", "Doublets"),
@@ -117,15 +120,20 @@ def _shade(axes: Any, picture: TracePicture) -> None:
 
 
 def removed_table(acquisition: pd.DataFrame) -> Table:
-    """What was removed of every tube that lost events or is flagged, the most first."""
+    """What was removed of every tube that lost events over time, lost a share worth a row, or is flagged.
+
+    The most removed stand first.
+    """
     removed = pd.to_numeric(acquisition["removed_percent"], errors="coerce").fillna(0.0)
-    told = acquisition.assign(removed=removed)[(removed > 0) | acquisition["flags"].ne("")]
+    unsteady = acquisition["intervals"].ne("") | acquisition["flags"].ne("")
+    told = acquisition.assign(removed=removed)[(removed >= WORTH_A_ROW) | unsteady]
     told = told.sort_values(["removed", "sample_id"], ascending=[False, True], kind="stable")
     rows = tuple(_removed_row(row) for _, row in told.iterrows())
     quiet = len(acquisition) - len(rows)
     note = (
-        f"{quiet} of {len(acquisition)} gated tubes lost no event and have no flag. Each removed event is "
-        "counted once, under the first reason that holds. All tubes are in quality.csv."
+        f"{quiet} of {len(acquisition)} gated tubes were steady, have no flag and lost less than "
+        f"{WORTH_A_ROW:g} % at the ends of a scale. Each removed event is counted once, under the first "
+        "reason that holds. All tubes are in quality.csv."
     )
     groups = (Group("", rows),)
     return Table("qc-removed", "Events removed before gating", _COLUMNS, groups, texts=6, notes=(note,))

@@ -11,7 +11,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from cytotrial.report.drawing import new_figure, png_uri
-from cytotrial.report.text import superscript
+from cytotrial.report.text import number, superscript
 
 DIM, DARK = 0.15, 0.30
 """Spillover from which a cell of the heat map is half coloured, and from which its number is white."""
@@ -76,7 +76,7 @@ def draw_matrix(name: str, matrix: pd.DataFrame) -> str:
     for (row, column), value in np.ndenumerate(values):
         dark = row != column and value >= DARK
         colour = "white" if dark else "0.55" if row == column or abs(value) < 0.0005 else "black"
-        text = "100" if row == column else f"{100 * value:.1f}"
+        text = "100" if row == column else number(100 * value, 1)
         axes.text(column, row, text, color=colour, fontsize=7, ha="center", va="center")
     axes.set_xticks(range(n_columns), [*map(str, matrix.columns)], rotation=40, ha="left", fontsize=7)
     axes.set_yticks(range(n_rows), [*map(str, matrix.index)], fontsize=7)
@@ -161,13 +161,12 @@ def decade_ticks(cofactor: float, ends: tuple[float, float]) -> tuple[list[float
 
 def pair_caption(picture: PairPicture) -> str:
     """What stands under a pair."""
-    parts = [
-        f"{picture.title}: {picture.detector} into {picture.into}, spillover {100 * picture.spillover:.2f} %"
-    ]
+    spillover = number(100 * picture.spillover, 2)
+    parts = [f"{picture.title}: {picture.detector} into {picture.into}, spillover {spillover} %"]
     if picture.standard_error is not None:
-        parts.append(f"known to ±{100 * picture.standard_error:.2f} %")
+        parts.append(f"known to ±{number(100 * picture.standard_error, 2)} %")
     if picture.residual_slope is not None:
-        parts.append(f"left after compensation {100 * picture.residual_slope:.2f} %")
+        parts.append(f"left after compensation {number(100 * picture.residual_slope, 2)} %")
     return "; ".join([*parts, *picture.flags])
 
 

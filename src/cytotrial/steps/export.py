@@ -13,9 +13,10 @@ from cytotrial.files.gatingml_writer import write_gatingml
 from cytotrial.files.in_flowkit import applied_by_flowkit
 from cytotrial.files.tables import Row, write_table
 from cytotrial.science.exchange import portable
+from cytotrial.science.gates import apply_strategy
 from cytotrial.steps.gated import GatedAgain, GatedRun, listed
 from cytotrial.steps.plan import Plan
-from cytotrial.terms import ROOT, Tube
+from cytotrial.terms import ROOT, BoolArray, Tube
 
 MASK_NOTE = (
     "Counts are of the events that acquisition quality kept; a program that does not know the mask "
@@ -116,16 +117,21 @@ def _notes(run: GatedRun, gated: GatedAgain) -> dict[str, dict[str, object]]:
         "panel": gated.tube.panel,
         "gating_version": rows[ROOT]["gating_version"],
         "events_in_file": gated.keep.size,
-        "events_kept": int(np.count_nonzero(gated.keep)),
+        "events_kept": _count(gated.keep),
         "fcs_sha256": run.plan.sha256_of(gated.tube),
         "remark": MASK_NOTE,
     }
+    unmasked = apply_strategy(gated.gates, gated.events)
     about_populations = {
-        name: {"name": name, "events": int(np.count_nonzero(mask))}
+        name: {"name": name, "events": _count(mask), "events_in_file": _count(unmasked[name])}
         for name, mask in gated.masks.items()
         if name != ROOT
     }
     return {ROOT: about_tube, **about_populations}
+
+
+def _count(mask: BoolArray) -> int:
+    return int(np.count_nonzero(mask))
 
 
 def _differences(gated: GatedAgain, gates: Path, fcs: Path) -> list[Row]:
@@ -134,9 +140,9 @@ def _differences(gated: GatedAgain, gates: Path, fcs: Path) -> list[Row]:
         {
             "sample_id": gated.tube.sample_id,
             "population": entry.population,
-            "events": int(np.count_nonzero(ours := gated.masks[entry.population])),
-            "flowkit_events": int(np.count_nonzero(kept := theirs[entry.population] & gated.keep)),
-            "events_that_differ": int(np.count_nonzero(ours != kept)),
+            "events": _count(ours := gated.masks[entry.population]),
+            "flowkit_events": _count(kept := theirs[entry.population] & gated.keep),
+            "events_that_differ": _count(ours != kept),
         }
         for entry in gated.gates
     ]

@@ -228,12 +228,18 @@ _NOTHING = Packed((), None, None)
 
 
 def _results(plan: Plan) -> dict[str, _Results]:
+    """Gates and populations of every tube; with the events of what is held back from the dataset, too."""
     gates: dict[str, list[Row]] = {}
     for row in read_table(plan.layout.gates):
         gates.setdefault(row["sample_id"], []).append(row)
+    held = {
+        (row["sample_id"], row["population"]): row["events"]
+        for row in read_table(plan.layout.joined_populations)
+    }
     populations: dict[str, dict[str, Row]] = {}
     for row in read_table(plan.layout.populations):
-        populations.setdefault(row["sample_id"], {})[row["population"]] = row
+        name, population = row["sample_id"], row["population"]
+        populations.setdefault(name, {})[population] = {**row, "events": held[name, population]}
     return {name: _Results(gates.get(name, ()), rows) for name, rows in populations.items()}
 
 

@@ -11,6 +11,7 @@ import numpy.typing as npt
 from cytotrial.errors import GateError
 from cytotrial.science.quality.bins import Bins, bin_densities, make_bins
 from cytotrial.science.quality.margins import is_doublet, off_scale
+from cytotrial.science.quality.medians import nan_median
 from cytotrial.science.quality.model import HARDLY, JUDGED, NOT_JUDGED, AcquisitionQuality, Interval
 from cytotrial.science.quality.peaks import Trajectories, follow_peaks
 from cytotrial.science.quality.rate import Clock, off_rate, read_clock
@@ -26,7 +27,7 @@ from cytotrial.science.quality.rules import (
     short_runs,
 )
 from cytotrial.science.quality.trace import trace_of
-from cytotrial.terms import BoolArray, Events
+from cytotrial.terms import BoolArray, Events, FloatArray
 
 REASONS = ("margin", "rate", "signal", "isolation", "short_run")
 RATE = "rate"
@@ -41,6 +42,7 @@ class _Unsteady:
     drift: tuple[str, ...]
     flags: tuple[str, ...]
     time_check: str
+    shown: tuple[str, ...] = ()
 
 
 def assess_acquisition(
@@ -161,7 +163,7 @@ def assess_acquisition(
     percent, unsteady = _shares(margin, found, bins, clock)
     intervals = _intervals(found, bins, clock)
     flags = (*clock.flags, *found.flags, *_margin_flags(ends, max_margin_percent))
-    shown = dict.fromkeys([*found.channels, *found.drift, *ends, *signal_channels])
+    shown = dict.fromkeys([*found.shown, *found.drift, *ends, *signal_channels])
     return AcquisitionQuality(
         keep=~(margin | unsteady),
         steady=~unsteady,
@@ -174,9 +176,7 @@ def assess_acquisition(
         doublets=_count_doublets(events, doublet_channels, k=k_doublet),
         time_check=found.time_check,
         flags=flags,
-        trace=trace_of(events, clock, [name for name in shown if name != RATE])
-        if flags or intervals
-        else None,
+        trace=trace_of(events, clock, list(shown)) if flags or intervals else None,
     )
 
 
@@ -232,7 +232,20 @@ def _unsteady(
         drift,
         (*flags, *((f"DRIFT:{','.join(drift)}",) if drift else ())),
         time_check,
+        _most_moved(curves, trajectories, off, least),
     )
+
+
+def _most_moved(
+    curves: FloatArray, trajectories: Trajectories, off: BoolArray, least: FloatArray
+) -> tuple[str, ...]:
+    """Channels by how far a peak of theirs lies from its median in the bins that are off, the farthest first;
+    nothing if no bin is."""
+    if not off.any() or not least.size:
+        return ()
+    away = np.abs(nan_median(curves[off]) - nan_median(curves)) / least
+    order = np.argsort(-np.nan_to_num(away), kind="stable")
+    return tuple(dict.fromkeys(trajectories.channels[i] for i in order))
 
 
 def _halves_of(bad: BoolArray) -> BoolArray:

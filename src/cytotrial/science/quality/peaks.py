@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 from cytotrial.science.quality.bins import Densities
 from cytotrial.science.quality.medians import nan_median
-from cytotrial.terms import FloatArray
+from cytotrial.terms import BoolArray, FloatArray
 
 LEAST_HEIGHT = 1 / 3
 """A peak counts if it is higher than a third of the highest of its bin (PeacoQC)."""
@@ -17,6 +17,9 @@ LEAST_BINS = 0.1
 """The number of peaks of a channel is the greatest seen in more than a tenth of its bins (PeacoQC)."""
 LEAST_PRESENT = 0.5
 """A peak that fewer bins than half show is not followed (PeacoQC)."""
+N_STRETCHES, THROUGHOUT = 10, 0.7
+"""A peak seen in seven of ten stretches is there all through: a disturbance is looked for in less than half
+of a tube, which reaches into six of them at most."""
 
 Positions = npt.NDArray[np.intp]
 
@@ -72,8 +75,10 @@ def _find_peaks(densities: Densities) -> tuple[Positions, Positions, FloatArray]
 def _follow(in_bin: Positions, place: FloatArray, n_bins: int) -> FloatArray:
     """Places of one channel's reference peaks, shape (n_bins, n_peaks), NaN where a bin lacks the peak.
 
-    Peaks that too few bins show are dropped as references first: what lay nearest to them, as all of a
-    stretch of shifted signal may, is followed as one of those that stay.
+    Peaks that too few bins show are not followed. If they come and go all through the tube, such as the
+    small middle one of three populations, what lies nearest to them is left alone. If only a part of the tube
+    shows them, they may be a peak that has shifted there: what lies nearest to them is followed as one of the
+    others.
     """
     numbers = np.bincount(in_bin, minlength=n_bins)
     common = np.flatnonzero(np.bincount(numbers) > LEAST_BINS * n_bins)
@@ -83,7 +88,17 @@ def _follow(in_bin: Positions, place: FloatArray, n_bins: int) -> FloatArray:
     reference = nan_median(place[numbers[in_bin] == n_peaks].reshape(-1, n_peaks))
     seen = np.zeros((n_bins, n_peaks), bool)
     seen[in_bin, _nearest(place, reference)] = True
-    return _assign(in_bin, place, reference[seen.mean(axis=0) >= LEAST_PRESENT], n_bins)
+    stays = seen.mean(axis=0) >= LEAST_PRESENT
+    if stays.all():
+        return _assign(in_bin, place, reference, n_bins)
+    kept = stays | _throughout(seen)
+    return _assign(in_bin, place, reference[kept], n_bins)[:, stays[kept]]
+
+
+def _throughout(seen: BoolArray) -> BoolArray:
+    """Which peaks are seen in most of ten stretches of the tube."""
+    stretches = np.array([part.any(axis=0) for part in np.array_split(seen, N_STRETCHES)])
+    return np.asarray(stretches.mean(axis=0) >= THROUGHOUT)
 
 
 def _nearest(place: FloatArray, reference: FloatArray) -> Positions:
