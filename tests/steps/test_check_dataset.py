@@ -12,6 +12,7 @@ import pyreadstat
 import pytest
 
 from cytotrial.files.tables import read_table
+from cytotrial.files.whole import write_text
 from cytotrial.steps.check_dataset import rules
 from tests.steps.conftest import DatasetFolder, Rows
 from tests.workflow.test_privacy_of_outputs import planted
@@ -227,7 +228,7 @@ def a_table_that_differs(trial: Trial) -> None:
     path = trial.path("results/dataset/sdtm/dm.csv")
     text = path.read_text(encoding="utf-8")
     assert ",F," in text
-    path.write_text(text.replace(",F,", ",M,", 1), encoding="utf-8")
+    write_text(path, text.replace(",F,", ",M,", 1))  # with a seal: a hand that edits it is found by that
 
 
 def a_name_from_a_raw_file(trial: Trial) -> None:
@@ -360,7 +361,7 @@ def test_without_parameters_the_checks_of_results_do_not_apply(trial: Trial, tmp
     config = trial.path("config/config.yaml")
     text = config.read_text(encoding="utf-8")
     text = re.sub(r"(?ms)^parameters:\n.*?(?=^#|^\S)", "", text)
-    text = re.sub(r"(?ms)^  tests:\n(    .*\n)*", "", text)
+    text = re.sub(r"(?m)^  tests:\n(    .*\n)*", "", text)
     config.write_text(text, encoding="utf-8")
     for command in ("count", "dataset", "sdtm", "adam", "define"):
         done = trial.command(command)

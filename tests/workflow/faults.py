@@ -20,10 +20,8 @@ PATH = f"{BIN}{os.pathsep}{os.environ['PATH']}"
 
 
 def results_in(study: Study, name: str = "results") -> Contents:
-    """Every result by its path; not logs and the workflow's notes.
-
-    Nor the manifest, which has a clock, nor the database, to which DuckDB gives an identity.
-    """
+    """Every result by its path; not the manifest, which has a clock, the database, whose file has an identity
+    of its own, nor logs and the workflow's notes."""
     folder = study.path(name)
     return {
         path.relative_to(folder).as_posix(): path.read_bytes()

@@ -178,7 +178,7 @@ def _judge(gate: Gated, cohort: Cohort, yardsticks: Yardsticks, reported: Report
         limits,
         reported=gate.kind in reported.shares,
         deciding=gate.kind in reported.deciding,
-        on_events=gate.found or (gate.kind in reported.shares and gate.gate["type"] != "boolean"),
+        on_events=gate.found,
     )
     worst = score(measures, yardsticks.sizes.get(gate.kind, {}))
     middle = yardsticks.middles.get((*gate.kind, gate.tube.batch), ())
