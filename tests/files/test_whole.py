@@ -32,15 +32,12 @@ MAY_WRITE = {
 MAY_READ = {
     "steps/code.py": "modules of the package",
     "steps/software.py": "modules of the package",
-    "report/review.py": "the page's own style",
-    "report/review_script.py": "the page's own script",
     "steps/example.py": "the embedded configuration",
     "steps/consistency.py": "a sheet of the user",
     "steps/gate.py": "looks at the first line, and reads the matrix by read_spillover after",
     "steps/records.py": "Snakemake's own notes",
     "steps/runs.py": "the history of runs",
     "steps/manifest.py": "the run's note of its jobs",
-    "steps/what_differs.py": "bytes of two runs, to say whether they differ",
     "report/review.py": "the page's style",
     "report/review_script.py": "the page's modules",
 }
