@@ -38,7 +38,6 @@ MAY_READ = {
     "steps/records.py": "Snakemake's own notes",
     "steps/runs.py": "the history of runs",
     "steps/manifest.py": "the run's note of its jobs",
-    "steps/what_differs.py": "bytes of two runs, to say whether they differ",
     "report/review.py": "the page's style",
     "report/review_script.py": "the page's modules",
 }

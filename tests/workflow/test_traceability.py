@@ -28,7 +28,8 @@ def digest_of(path: Path) -> str:
 
 def test_the_manifest_names_every_file_that_went_in_and_came_out(ended: Study, undisturbed: Contents):
     manifest = manifest_of(ended)
-    assert {name.removeprefix("results/") for name in manifest["outputs"]} == undisturbed.keys()
+    named = {name.removeprefix("results/") for name in manifest["outputs"]}
+    assert named == {*undisturbed, "dataset/trial.duckdb"}
     for name, content in undisturbed.items():
         entry = manifest["outputs"][f"results/{name}"]
         assert (entry["sha256"], entry["bytes"]) == (hashlib.sha256(content).hexdigest(), len(content))

@@ -13,7 +13,7 @@ import duckdb
 
 from cytotrial.errors import DatasetError
 from cytotrial.files.tables import as_written, read_table
-from cytotrial.files.whole import whole_file
+from cytotrial.files.whole import read_bytes, whole_file
 
 TYPES = {
     "text": "VARCHAR",
@@ -117,6 +117,7 @@ def _fill(
 
 
 def _table_of_parquet(connection: duckdb.DuckDBPyConnection, name: str, source: Path) -> None:
+    read_bytes(source)  # as it was made, or an error
     relation = connection.read_parquet(str(source))
     columns = ", ".join(
         f"NULLIF({_quoted(column)}, '') AS {_quoted(column.lower())}"

@@ -13,7 +13,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from cytotrial.errors import ConfigError, all_problems
-from cytotrial.files.whole import write_text
+from cytotrial.files.atomic import replace_file
 
 SCHEMA = "cytotrial.lock/1"
 MAX_BYTES = 200_000_000
@@ -65,7 +65,8 @@ class Lock(_Model):
 def write_lock(path: Path, lock: Lock) -> None:
     """Write the file: sorted keys, so that the same lock gives the same bytes."""
     plain = lock.model_dump(by_alias=True)
-    write_text(path, json.dumps(plain, sort_keys=True, indent=1, ensure_ascii=False, allow_nan=False) + "\n")
+    text = json.dumps(plain, sort_keys=True, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
+    replace_file(path, text.encode())
 
 
 def read_lock(path: Path) -> Lock:

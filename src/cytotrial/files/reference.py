@@ -15,7 +15,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from cytotrial.errors import TemplateError, all_problems
-from cytotrial.files.whole import write_text
+from cytotrial.files.atomic import replace_file
 
 SCHEMA = "cytotrial.reference/1"
 WANTED_TUBES, WANTED_BATCHES = 30, 6
@@ -111,7 +111,8 @@ def _taught_to_plain(taught: Taught) -> dict[str, Any]:
 
 def write_reference(path: Path, reference: ReferenceFile) -> None:
     """Write the file: sorted keys, one line for an array of numbers; same content, same bytes."""
-    write_text(path, "\n".join(_lines(reference.to_plain(), "")) + "\n")
+    text = "\n".join(_lines(reference.to_plain(), "")) + "\n"
+    replace_file(path, text.encode())
 
 
 def _lines(value: Any, indent: str) -> Iterator[str]:

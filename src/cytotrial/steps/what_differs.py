@@ -10,6 +10,7 @@ import numpy as np
 from cytotrial.errors import CytotrialError
 from cytotrial.files.spillover import read_spillover
 from cytotrial.files.strategy import strategy_to_plain
+from cytotrial.files.whole import read_bytes
 from cytotrial.steps.results_folder import ResultsFolder
 from cytotrial.terms import GatingStrategy
 
@@ -125,7 +126,7 @@ def _matrices(old: ResultsFolder, new: ResultsFolder) -> Iterator[Difference]:
                 "there" if name in before else NOT_THERE,
                 "there" if name in after else NOT_THERE,
             )
-        elif before[name].read_bytes() != after[name].read_bytes():
+        elif read_bytes(before[name]) != read_bytes(after[name]):
             try:
                 one, other = read_spillover(before[name]), read_spillover(after[name])
             except CytotrialError:

@@ -12,9 +12,9 @@ from itertools import pairwise
 from pathlib import Path
 
 from cytotrial.errors import ConfigError, all_problems
+from cytotrial.files.atomic import replace_file
 from cytotrial.files.overrides.rows import COLUMNS, Override, digest_of_text, problems_of_row
 from cytotrial.files.sheets.problems import shown
-from cytotrial.files.whole import write_text
 
 HEADER = "\t".join(COLUMNS)
 MAX_BYTES = 50_000_000
@@ -117,7 +117,7 @@ def write_overrides(path: Path, rows: Sequence[Override]) -> None:
     _rows(text, problems)
     if problems:
         raise ConfigError(all_problems(str(path), problems, outcome="nothing was written"), hint=_REMEDY)
-    write_text(path, text)
+    replace_file(path, text.encode())
 
 
 def joined(existing: Sequence[Override], exported: Sequence[Override]) -> tuple[Override, ...]:
