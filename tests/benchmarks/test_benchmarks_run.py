@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from cytotrial.demo import write_demo
 from cytotrial.terms import SpilloverMatrix
 
 
@@ -117,3 +118,29 @@ def test_a_donor_is_left_out_gated_and_held_against_its_authors_gates(
     for population, of in (("T cells", "root"), ("CD4", "T cells"), ("Treg", "CD4"), ("Th17", "CD4")):
         (row,) = (line for line in donor if line.startswith(f"{population:<12}{of:<10}"))
         assert row.split()[len(f"{population} {of}".split())] == "2"  # tubes of the donor
+
+
+def test_compensation_is_told_beside_autospill_medians_and_the_truth(repository: Path):
+    lines = lines_of(repository, "compensation.py", "--trials", "1")
+    # Case, largest error, mean error, largest standard error, controls told of.
+    good = cells_of(lines, "cells, 8 % of them unstained")
+    assert float(good[0]) <= 0.005
+    assert float(good[3]) == 0
+    contestants = [
+        line.split(":")[1].split("  ")[0].strip() for line in lines if line.startswith("good cells")
+    ]
+    assert contestants == ["this method", "AutoSpill", "medians"]
+    assert any(line.startswith("150 positive events") and "refused" in line for line in lines)
+    assert re.match(r"8 controls of 50,000 events: \d+\.\d\d s of CPU", lines[-1])
+
+
+def test_the_trial_is_counted_with_matrices_from_controls_and_with_the_true_ones(
+    repository: Path, tmp_path: Path
+):
+    write_demo(tmp_path / "demo", subjects=1, events=6000, seed=3)
+    lines = lines_of(repository, "demo_compensation.py", str(tmp_path / "demo"))
+    for parameter in ("CD4ABS", "TREGPCD4", "TH17PCD4"):
+        n, *_, apart, _, within = cells_of(lines, parameter)
+        # Gates are thresholds: a difference of a thousandth moves a few events in thousands.
+        assert float(apart) < 5
+        assert within.endswith(f"/{n}")
