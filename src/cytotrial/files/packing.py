@@ -55,8 +55,11 @@ def pack_numbers(values: Iterable[int] | Whole) -> bytes:
     '05 7f 80 01'
     """
     numbers = np.asarray(values, dtype=np.uint64)
+    highest = int(numbers.max(initial=0))
+    if highest < 0x80:
+        return numbers.astype(np.uint8).tobytes()
     length = np.ones(numbers.size, dtype=np.int64)
-    for group in range(1, 10):
+    for group in range(1, (highest.bit_length() + 6) // 7):
         length += numbers >= (np.uint64(1) << np.uint64(7 * group))
     ends = np.cumsum(length)
     packed = np.empty(int(ends[-1]) if numbers.size else 0, dtype=np.uint8)
@@ -80,9 +83,9 @@ def unpack_numbers(packed: bytes) -> Whole:
     return numbers
 
 
-def deflated(content: bytes, *, level: int = 6) -> str:
-    """Bytes deflated (zlib's form) and written as base64."""
-    return base64.b64encode(zlib.compress(content, level)).decode("ascii")
+def deflated(content: bytes) -> str:
+    """Bytes deflated (zlib's form, fast rather than small) and written as base64."""
+    return base64.b64encode(zlib.compress(content, 1)).decode("ascii")
 
 
 def inflated(text: str) -> bytes:

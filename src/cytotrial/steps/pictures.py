@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -53,8 +54,8 @@ class Axis:
         )
         position -= self.low
         position *= steps / (self.high - self.low)
-        np.nan_to_num(position, copy=False, nan=0.0)
-        return np.clip(position, 0, steps - 1, out=position).astype(np.intp)
+        np.fmax(position, 0, out=position)  # what is not a number is in the first bin
+        return np.fmin(position, steps - 1, out=position).astype(np.intp)
 
 
 def axis_of(dimension: Dimension, gated: GatedTube) -> Axis:
@@ -223,7 +224,8 @@ def _axis_as_plain(axis: Axis, markers: Mapping[str, str], counts: str) -> dict[
     }
 
 
-def ticks(transform: Transform, *, low: float, high: float) -> list[tuple[float, str]]:
+@lru_cache(maxsize=256)
+def ticks(transform: Transform, *, low: float, high: float) -> tuple[tuple[float, str], ...]:
     """Axis ticks as flow users know them: decades with minor ticks between, or round linear numbers.
 
     Examples
@@ -234,10 +236,10 @@ def ticks(transform: Transform, *, low: float, high: float) -> list[tuple[float,
     if transform == IDENTITY:
         step = 50_000 if high > 10_000 else 200
         count = int(high // step) + 1
-        return [
+        return tuple(
             (float(step * i), f"{step * i // 1000}K" if step >= 1000 and i else str(step * i))
             for i in range(count)
-        ]
+        )
     values, labels = [0.0], ["0"]
     for decade in range(2, 6):
         for digit in range(1, 10):
@@ -246,7 +248,7 @@ def ticks(transform: Transform, *, low: float, high: float) -> list[tuple[float,
                 labels.append(f"{'-' if sign < 0 else ''}10^{decade}" if digit == 1 and decade > 2 else "")
     positions = forward(transform, np.array(values, dtype=np.float32))
     pairs = sorted(zip(map(float, positions), labels, strict=True))
-    return [(round(position, 5), label) for position, label in pairs if low <= position <= high]
+    return tuple((round(position, 5), label) for position, label in pairs if low <= position <= high)
 
 
 def write_pictures(path: Path, pictures: Sequence[Mapping[str, Any]]) -> None:
