@@ -32,11 +32,13 @@ _POOLED = 32
 _MOST = 40_000
 """Events that are binned; of more, every n-th."""
 _STEPS = 60
-import os
-
-NEFF = float(os.environ.get("NEFF", "1e9"))
-DIR = float(os.environ.get("DIR", "0.0001"))
-SMAX = float(os.environ.get("SMAX", "0.05"))
+_WORTH = 300.0
+"""All events together count for no more than so many: beyond, it is not chance but that real populations are
+not quite normal which decides, and the priors between tubes must keep a say in that."""
+_SHARES_WORTH = 0.05
+"""Weight of the reference's shares in a tube's, so that no population vanishes and frees its place."""
+_MOST_STRETCH_SD = 0.05
+"""Gain shifts a display scale; it hardly stretches it."""
 _CLOSE = 0.002
 """A fit has settled when no axis moves by more of its populations' SD."""
 
@@ -165,7 +167,7 @@ def carry(populations: Populations, cells: Cells) -> Carried:
     middle = np.array([_weighted_median(axis, cells.events) for axis in cells.place.T])
     reference = np.array([_mixture_median(populations, axis) for axis in range(anchor.size)])
     shift, stretch, share = middle - reference, np.ones(anchor.size), populations.share
-    events = cells.events * min(1.0, NEFF / cells.events.sum())
+    events = cells.events * min(1.0, _WORTH / cells.events.sum())
     variance = np.einsum("kdd->kd", populations.covariance)
     away = populations.mean - anchor
     information = np.zeros((anchor.size, 2, 2))
@@ -174,7 +176,7 @@ def carry(populations: Populations, cells: Cells) -> Carried:
         covariance = populations.covariance * stretch[:, None] * stretch[None, :]
         belongs = _posterior(quadratic, share, mean, covariance) * events[:, None]
         n = belongs.sum(axis=0)
-        share = (n / n.sum() + DIR * populations.share) / (1 + DIR)
+        share = (n / n.sum() + _SHARES_WORTH * populations.share) / (1 + _SHARES_WORTH)
         found = (belongs.T @ cells.place) / np.maximum(n, 1e-9)[:, None] - anchor
         moved = shift.copy()
         for axis in range(anchor.size):
@@ -192,7 +194,8 @@ def carry(populations: Populations, cells: Cells) -> Carried:
         shift = moved
         if settled:
             break
-    return Carried(anchor, shift, stretch, np.asarray(np.linalg.inv(information), np.float64), share)
+    full = information * (cells.events.sum() / events.sum())
+    return Carried(anchor, shift, stretch, np.asarray(np.linalg.inv(full), np.float64), share)
 
 
 def _quadratic(place: Float64) -> Float64:
@@ -260,7 +263,7 @@ def learn_populations(
     for _round in range(rounds):
         share, mean, covariance = _fitted(pooled, share, mean, covariance)
         wide = 2 * np.sqrt(share @ np.einsum("kdd->kd", covariance))
-        loose = Populations(share, mean, covariance, wide, np.full(d, SMAX))
+        loose = Populations(share, mean, covariance, wide, np.full(d, _MOST_STRETCH_SD))
         fits = [carry(loose, tube) for tube in tubes]
         places = [_in_reference(tube.place, fit) for tube, fit in zip(tubes, fits, strict=True)]
         pooled = _pooled(places, tubes)
@@ -271,7 +274,7 @@ def learn_populations(
         mean,
         covariance,
         np.maximum(2 * _spread(shifts), least),
-        np.clip(1.5 * _spread(stretches), 0.01, SMAX),
+        np.clip(1.5 * _spread(stretches), 0.01, _MOST_STRETCH_SD),
     )
     return populations, [carry(populations, tube) for tube in tubes]
 

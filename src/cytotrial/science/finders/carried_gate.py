@@ -217,7 +217,8 @@ def _cut_among(fits: Sequence[Carried], cuts: FloatArray) -> dict[str, Any]:
         moves = np.array([fit.at(0, place) - place for fit in fits])
         rest = cuts - place - follow * moves
         away, left = moves - moves.mean(), (cuts - moves) - (cuts - moves).mean()
-        noise = (1.4826 * float(np.median(np.abs(rest - np.median(rest))))) ** 2 / _FOLLOW_SD**2
+        hand = 1.4826 * float(np.median(np.abs(rest - np.median(rest))))
+        noise = (hand / _FOLLOW_SD) ** 2
         follow = float(np.clip(1 + away @ left / max(away @ away + noise, 1e-300), 0.0, 1.0))
         place, error = centre_and_error(
             [fit.followed([follow]).back(0, c) for fit, c in zip(fits, cuts, strict=True)]
