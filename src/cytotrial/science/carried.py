@@ -32,6 +32,13 @@ _POOLED = 32
 _MOST = 40_000
 """Events that are binned; of more, every n-th."""
 _STEPS = 60
+_WORTH = 300.0
+"""All events together count for no more than so many: beyond, it is not chance but that real populations are
+not quite normal which decides, and the priors between tubes must keep a say in that."""
+_SHARES_WORTH = 0.05
+"""Weight of the reference's shares in a tube's, so that no population vanishes and frees its place."""
+_MOST_STRETCH_SD = 0.05
+"""Gain shifts a display scale; it hardly stretches it."""
 _CLOSE = 0.002
 """A fit has settled when no axis moves by more of its populations' SD."""
 
@@ -93,6 +100,13 @@ class Carried:
         away = place - self.anchor[axis] - self.shift[axis]
         return float(self.anchor[axis] + away / self.stretch[axis])
 
+    def followed(self, follow: Sequence[float]) -> Carried:
+        """The same move, followed only in part on the first axes: 1 is all of it, 0 none."""
+        part = np.ones(self.shift.size)
+        part[: len(follow)] = follow
+        error = self.error * (part**2)[:, None, None]
+        return Carried(self.anchor, part * self.shift, 1 + part * (self.stretch - 1), error, self.share)
+
     def reordered(self, order: Sequence[int]) -> Carried:
         """The same with axes in another order."""
         new = np.asarray(order)
@@ -153,15 +167,16 @@ def carry(populations: Populations, cells: Cells) -> Carried:
     middle = np.array([_weighted_median(axis, cells.events) for axis in cells.place.T])
     reference = np.array([_mixture_median(populations, axis) for axis in range(anchor.size)])
     shift, stretch, share = middle - reference, np.ones(anchor.size), populations.share
+    events = cells.events * min(1.0, _WORTH / cells.events.sum())
     variance = np.einsum("kdd->kd", populations.covariance)
     away = populations.mean - anchor
     information = np.zeros((anchor.size, 2, 2))
     for _step in range(_STEPS):
         mean = anchor + shift + stretch * away
         covariance = populations.covariance * stretch[:, None] * stretch[None, :]
-        belongs = _posterior(quadratic, share, mean, covariance) * cells.events[:, None]
+        belongs = _posterior(quadratic, share, mean, covariance) * events[:, None]
         n = belongs.sum(axis=0)
-        share = (n + 1) / (n.sum() + n.size)
+        share = (n / n.sum() + _SHARES_WORTH * populations.share) / (1 + _SHARES_WORTH)
         found = (belongs.T @ cells.place) / np.maximum(n, 1e-9)[:, None] - anchor
         moved = shift.copy()
         for axis in range(anchor.size):
@@ -179,7 +194,8 @@ def carry(populations: Populations, cells: Cells) -> Carried:
         shift = moved
         if settled:
             break
-    return Carried(anchor, shift, stretch, np.asarray(np.linalg.inv(information), np.float64), share)
+    full = information * (cells.events.sum() / events.sum())
+    return Carried(anchor, shift, stretch, np.asarray(np.linalg.inv(full), np.float64), share)
 
 
 def _quadratic(place: Float64) -> Float64:
@@ -243,11 +259,11 @@ def learn_populations(
     places = [t.place - middle + np.median(middles, axis=0) for t, middle in zip(tubes, middles, strict=True)]
     pooled = _pooled(places, tubes)
     share, mean, covariance = _start(pooled, k)
-    wide = np.full(d, np.inf)
     fits: list[Carried] = []
     for _round in range(rounds):
         share, mean, covariance = _fitted(pooled, share, mean, covariance)
-        loose = Populations(share, mean, covariance, wide, np.full(d, 0.1))
+        wide = 2 * np.sqrt(share @ np.einsum("kdd->kd", covariance))
+        loose = Populations(share, mean, covariance, wide, np.full(d, _MOST_STRETCH_SD))
         fits = [carry(loose, tube) for tube in tubes]
         places = [_in_reference(tube.place, fit) for tube, fit in zip(tubes, fits, strict=True)]
         pooled = _pooled(places, tubes)
@@ -257,8 +273,8 @@ def learn_populations(
         share,
         mean,
         covariance,
-        np.maximum(3 * _spread(shifts), least),
-        np.maximum(3 * _spread(stretches), 0.02),
+        np.maximum(2 * _spread(shifts), least),
+        np.clip(1.5 * _spread(stretches), 0.01, _MOST_STRETCH_SD),
     )
     return populations, [carry(populations, tube) for tube in tubes]
 

@@ -160,7 +160,7 @@ def outline(plane: Plane, counts: FloatArray, inside: FloatArray, *, far: float 
     """
     from contourpy import contour_generator  # noqa: PLC0415
 
-    share = _share_inside(counts, inside)
+    share = share_inside(counts, inside)
     padded = np.pad(share, 1)
     lines = contour_generator(z=padded.T).lines(0.5)
     if not lines:
@@ -172,7 +172,7 @@ def outline(plane: Plane, counts: FloatArray, inside: FloatArray, *, far: float 
     return np.asarray(low + (largest - 0.5 + beyond) * size)
 
 
-def _share_inside(counts: FloatArray, inside: FloatArray, *, enough: float = 8.0) -> FloatArray:
+def share_inside(counts: FloatArray, inside: FloatArray, *, enough: float = 8.0) -> FloatArray:
     """Share of events kept about each cell, at the finest smoothing that has enough events there."""
     share = np.zeros_like(counts)
     open_cells = np.ones(counts.shape, dtype=bool)

@@ -6,6 +6,7 @@ import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
+from itertools import product
 from typing import Any
 
 import numpy as np
@@ -34,11 +35,13 @@ from cytotrial.science.finders.registry import (
     registered,
     threshold,
 )
-from cytotrial.science.planes import Plane, outline
+from cytotrial.science.planes import Plane, outline, share_inside
 from cytotrial.terms import FloatArray, Gate, PolygonGate
 
 _SMALLEST = 50
 """Events in the parent; with so few the gate is all but the reference's, by its priors."""
+_FOLLOW_SD = 0.3
+_PARTS = (0.0, 0.25, 0.5, 0.75, 1.0)
 
 
 @registered("carried_gate", uses_batch=True)
@@ -60,6 +63,8 @@ def find_carried_gate(
     place of the experts' gate among them. On a tube the mixture is fitted anew, with a shift and a
     stretch for each marker and shares of its own, and the gate is moved and stretched with it. All
     events take part; more or fewer of the cells that are looked for change their share, not the gate.
+    Where populations move for other reasons than gain and staining (as between tissues), the experts
+    did not follow; how far they did is learnt as well.
 
     Parameters
     ----------
@@ -101,7 +106,8 @@ def find_carried_gate(
         raise GateError(f"{view.n_events} events in the parent; its populations need {_SMALLEST}.")
     model = _populations(view.reference)
     fit = _fitted(_Question.of(model, view.values))
-    similarity = min(resemblance(model, fit, axis, view.values[axis]) for axis in range(axes))
+    fit, whole = fit.followed(view.reference["follow"]), fit
+    similarity = min(resemblance(model, whole, axis, view.values[axis]) for axis in range(axes))
     flags = (LOW_SIMILARITY,) if similarity < min_similarity else ()
     place = [float(value) for value in view.reference["place"]]
     own = tuple(fit.at(axis, value) for axis, value in enumerate(place))
@@ -180,7 +186,8 @@ def learn_carried_gate(
     -------
     dict
         `share`, `mean`, `covariance` : the populations; `shift_sd`, `stretch_sd` : how far tubes lie
-        apart; `place` : the cut, or the middle of the polygon; `polygon` : its corners. On the gate's scales.
+        apart; `place` : the cut, or the middle of the polygon; `polygon` : its corners; `follow` : the part of the
+        populations' move that the experts followed. On the gate's scales.
     """
     if axes not in {1, 2}:
         raise GateError(f"axes: {axes} is neither 1 (a cut) nor 2 (a polygon).")
@@ -193,15 +200,87 @@ def learn_carried_gate(
         "shift_sd": rounded(model.shift_sd),
         "stretch_sd": rounded(model.stretch_sd),
     }
-    if axes == 2:
-        corners, middle = _outline(tubes, fits)
-        return constants | {"polygon": [rounded(corner) for corner in corners], "place": rounded(middle)}
-    places = [
-        fit.back(0, cut_of(tube.view.values[0], tube.inside, keep=keep))
+    if axes == 1:
+        cuts = [cut_of(tube.view.values[0], tube.inside, keep=keep) for tube in tubes]
+        return constants | _cut_among(fits, np.array(cuts))
+    return constants | _polygon_among(tubes, fits)
+
+
+def _cut_among(fits: Sequence[Carried], cuts: FloatArray) -> dict[str, Any]:
+    """Where the experts' cuts lie among the populations, and how far they followed these.
+
+    The cuts are regressed on the moves of the populations at their place: a slope of 1 says that the
+    expert's hand went along with the populations, 0 that it stayed. The slope has a prior of 1 ± 0.3.
+    """
+    place, follow = float(np.median([fit.back(0, cut) for fit, cut in zip(fits, cuts, strict=True)])), 1.0
+    for _round in range(3):
+        moves = np.array([fit.at(0, place) - place for fit in fits])
+        rest = cuts - place - follow * moves
+        away, left = moves - moves.mean(), (cuts - moves) - (cuts - moves).mean()
+        hand = 1.4826 * float(np.median(np.abs(rest - np.median(rest))))
+        noise = (hand / _FOLLOW_SD) ** 2
+        follow = float(np.clip(1 + away @ left / max(away @ away + noise, 1e-300), 0.0, 1.0))
+        place, error = centre_and_error(
+            [fit.followed([follow]).back(0, c) for fit, c in zip(fits, cuts, strict=True)]
+        )
+    return {"place": [place], "place_se": [error], "follow": [follow]}
+
+
+def _polygon_among(tubes: Sequence[Example], fits: Sequence[Carried]) -> dict[str, Any]:
+    """The outline of what the experts kept, and how far on each axis they followed the populations.
+
+    Of several parts of the populations' move, the one in whose frame the experts contradict one another
+    least: the mean squared error with which the share kept about a place tells what was kept there.
+    """
+    tried = {
+        follow: _frame(tubes, [fit.followed(follow) for fit in fits]) for follow in product(_PARTS, _PARTS)
+    }
+    follow = min(tried, key=lambda part: (round(tried[part].contradiction, 4), -sum(part)))
+    corners = outline(tried[follow].plane, tried[follow].counts, tried[follow].inside)
+    if len(corners) < 3:
+        raise GateError("the events that the expert kept make no region on these two axes.")
+    return {
+        "polygon": [rounded(corner) for corner in corners],
+        "place": rounded(tried[follow].middle),
+        "follow": list(follow),
+    }
+
+
+@dataclass(frozen=True, eq=False)
+class _Frame:
+    """The events of all tubes on the plane of the gate, in the reference's places.
+
+    contradiction : of the experts, relative to the events they kept
+    middle : of what they kept, shape (2,)
+    """
+
+    plane: Plane
+    counts: FloatArray
+    inside: FloatArray
+    middle: FloatArray
+
+    @property
+    def contradiction(self) -> float:
+        share = share_inside(self.counts, self.inside)
+        wrong = self.inside * (1 - share) ** 2 + (self.counts - self.inside) * share**2
+        return float(wrong.sum() / self.inside.sum())
+
+
+def _frame(tubes: Sequence[Example], fits: Sequence[Carried]) -> _Frame:
+    points = [
+        tuple(
+            fit.anchor[a] + (tube.view.values[a] - fit.at(a, fit.anchor[a])) / fit.stretch[a] for a in (0, 1)
+        )
         for tube, fit in zip(tubes, fits, strict=True)
     ]
-    place, error = centre_and_error(places)
-    return constants | {"place": [place], "place_se": [error]}
+    ends = np.array([[usual_range(axis, margin=0.05) for axis in pair] for pair in points])
+    low, high = ends[:, :, 0].min(axis=0), ends[:, :, 1].max(axis=0)
+    plane = Plane((float(low[0]), float(low[1])), (float(high[0]), float(high[1])))
+    counts = np.sum([plane.counts_of(x, y) for x, y in points], axis=0)
+    kept = [(x[tube.inside], y[tube.inside]) for (x, y), tube in zip(points, tubes, strict=True)]
+    inside = np.sum([plane.counts_of(x, y) for x, y in kept], axis=0)
+    middle = np.median([[x.mean(), y.mean()] for x, y in kept], axis=0)
+    return _Frame(plane, counts, inside, middle)
 
 
 def _learnt(tubes: Sequence[Example], k: int) -> tuple[Populations, list[Carried]]:
@@ -228,28 +307,3 @@ class _Lesson:
 @lru_cache(maxsize=4)
 def _lesson(lesson: _Lesson) -> tuple[Populations, list[Carried]]:
     return learn_populations(lesson.cells, k=lesson.k)
-
-
-def _outline(tubes: Sequence[Example], fits: Sequence[Carried]) -> tuple[FloatArray, FloatArray]:
-    """The polygon on the first two markers, in the reference's places, and the middle of what it holds."""
-    points = [
-        tuple(
-            fit.anchor[a] + (tube.view.values[a] - fit.at(a, fit.anchor[a])) / fit.stretch[a] for a in (0, 1)
-        )
-        for tube, fit in zip(tubes, fits, strict=True)
-    ]
-    ends = np.array([[usual_range(axis, margin=0.05) for axis in pair] for pair in points])
-    low, high = ends[:, :, 0].min(axis=0), ends[:, :, 1].max(axis=0)
-    plane = Plane((float(low[0]), float(low[1])), (float(high[0]), float(high[1])))
-    counts = sum(plane.counts_of(x, y) for x, y in points)
-    inside = sum(
-        plane.counts_of(x[tube.inside], y[tube.inside]) for (x, y), tube in zip(points, tubes, strict=True)
-    )
-    corners = outline(plane, np.asarray(counts), np.asarray(inside))
-    if len(corners) < 3:
-        raise GateError("the events that the expert kept make no region on these two axes.")
-    kept = [
-        np.median([axis[tube.inside].mean() for (axis, tube) in zip(column, tubes, strict=True)])
-        for column in zip(*points, strict=True)
-    ]
-    return corners, np.array(kept)
