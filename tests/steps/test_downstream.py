@@ -172,6 +172,24 @@ def test_the_events_of_a_value_are_those_of_its_gate(trial: DatasetFolder):
     assert checked > 40
 
 
+def test_a_count_by_a_blood_count_is_linked_to_the_record_of_the_blood_count(trial: DatasetFolder):
+    config = trial.path("config/config.yaml")
+    text = config.read_text(encoding="utf-8").replace("method: beads", "method: dual_platform")
+    config.write_text(text, encoding="utf-8")
+    for command in ("count", "dataset", "sdtm", "adam", "define", "check-dataset"):
+        done = trial.command(command)
+        assert done.exit_code == 0, done.exception
+    counted = [row for row in trial.rows("CP") if row["CPANMETH"] == "DUAL"]
+    blood = {row["LBLNKID"]: row["LBSTRESN"] for row in trial.rows("LB") if row["LBTESTCD"] == "LYM"}
+    about = qualifiers(trial)
+    assert len(counted) >= 10
+    for row in counted:
+        assert row["CPLNKID"] == row["CPREFID"]
+        assert float(about[row["USUBJID"], str(row["CPSEQ"])]["CPCBCLY"]) == blood[row["CPLNKID"]]
+    linked = {row["CPLNKID"] for row in trial.rows("CP")} - {""}
+    assert linked == {row["LBLNKID"] for row in trial.rows("LB")} - {""}
+
+
 def test_a_transport_file_opens_with_its_labels_in_another_reader(trial: DatasetFolder):
     path = Path(trial.path("results/dataset/adam/adcp.xpt"))
     other = pd.read_sas(path, encoding="ascii")
