@@ -186,8 +186,8 @@ def learn_carried_gate(
     -------
     dict
         `share`, `mean`, `covariance` : the populations; `shift_sd`, `stretch_sd` : how far tubes lie
-        apart; `place` : the cut, or the middle of the polygon; `polygon` : its corners; `follow` : the part of
-        the populations' move that the experts followed. On the gate's scales.
+        apart; `place` : the cut, or the middle of the polygon; `polygon` : its corners; `follow` : the
+        part of the populations' move that the experts followed. On the gate's scales.
     """
     if axes not in {1, 2}:
         raise GateError(f"axes: {axes} is neither 1 (a cut) nor 2 (a polygon).")
