@@ -17,6 +17,7 @@ from cytotrial.steps.layout import QUALITY
 from cytotrial.steps.plan import Plan, make_plan
 from cytotrial.steps.strategies import compile_gating
 from cytotrial.steps.traces import unpacked_trace
+from tests.steps.running import leave_the_batch_alone
 
 CONFIG = Path("config/config.yaml")
 UNIT = "subject.S001"
@@ -35,6 +36,7 @@ def here(trial: Path, repository: Path, monkeypatch: pytest.MonkeyPatch) -> Path
     for name in ("config", "results"):
         shutil.rmtree(trial / name, ignore_errors=True)
     shutil.copytree(repository / "config", trial / "config")
+    leave_the_batch_alone(CONFIG)
     return trial
 
 

@@ -9,13 +9,11 @@ import pytest
 
 from cytotrial.demo import write_demo
 from cytotrial.files.tables import read_table
-from cytotrial.steps.check import check_tube, check_unit, join_inventory
-from cytotrial.steps.collect import collect_gating
-from cytotrial.steps.compensate import compensate_batch
+from cytotrial.steps.check import check_tube
 from cytotrial.steps.count import count_specimens
-from cytotrial.steps.gate import gate_unit
 from cytotrial.steps.plan import make_plan
-from cytotrial.steps.strategies import compile_gating
+from cytotrial.steps.score import score_gating
+from tests.steps.running import run_to_the_joined_tables
 
 TUBES = (
     ("INF041-09", "01"), ("INF041-09", "02"), ("INF105-09", "01"), ("INF105-09", "02"),
@@ -45,19 +43,11 @@ populations:
 """
 
 
-def count_study(config: Path, *panels: str) -> dict[str, dict[str, str]]:
+def count_study(config: Path) -> dict[str, dict[str, str]]:
     """Specimen → its row of the first parameter; every step before counting is run."""
     plan = make_plan(config)
-    for unit in plan.units:
-        check_unit(plan, unit)
-    join_inventory(plan)
-    for panel, batch in plan.matrices:
-        compensate_batch(plan, panel=panel, batch=batch)
-    for panel in panels:
-        compile_gating(config, panel=panel)
-    for panel, unit in plan.gating_jobs:
-        gate_unit(plan, panel=panel, unit=unit)
-    collect_gating(plan)
+    run_to_the_joined_tables(plan, config)
+    score_gating(plan)
     count_specimens(plan)
     return {f"{row['specimen']}/{row['parameter']}": row for row in read_table(plan.layout.specimens)}
 
@@ -85,7 +75,7 @@ def aurora(shared: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, 
         Path("visits.tsv").write_text(visit, encoding="utf-8")
         Path("config.yaml").write_text(CONFIG, encoding="utf-8")
         Path("count.yaml").write_text(GATING, encoding="utf-8")
-        return count_study(Path("config.yaml"), "count")
+        return count_study(Path("config.yaml"))
 
 
 def test_real_counting_tubes_are_counted_in_their_volume_and_their_unit_is_told(
@@ -130,13 +120,13 @@ def test_on_two_platforms_a_simulated_trial_comes_out_as_its_blood_counts_say(
         text.replace("method: beads", "method: dual_platform").replace("results: results", "results: dual"),
         encoding="utf-8",
     )
-    rows = count_study(Path("config/dual.yaml"), "count", "treg", "th17")
+    rows = count_study(Path("config/dual.yaml"))
     analyser = {row["specimen"]: row for row in rows_of_sheet("cbc")}
     truth = {row["specimen"]: row for row in read_table(Path("resources/demo/truth/specimens.csv"))}
     compared = 0
     for specimen, true in truth.items():
         lymphocytes, cd4 = rows[f"{specimen}/LYMABS"], rows[f"{specimen}/CD4ABS"]
-        if not lymphocytes["value"]:
+        if not lymphocytes["value"] or "FEW_PARENTS" in cd4["flags"]:  # tubes of under 400 events
             continue
         assert lymphocytes["method"] == "DUAL"
         assert float(lymphocytes["value"]) == pytest.approx(
@@ -178,7 +168,7 @@ def test_every_value_can_be_worked_out_again_from_its_own_row(
     simulated: Path, monkeypatch: pytest.MonkeyPatch
 ):
     monkeypatch.chdir(simulated)
-    rows = count_study(Path("config/config.yaml"), "count", "treg", "th17")
+    rows = count_study(Path("config/config.yaml"))
     known = [row for row in rows.values() if row["value"]]
     assert {row["parameter"] for row in known} == {
         "LYMABS", "CD4ABS", "TREGPCD4", "TH17PCD4", "TREGABS", "TH17ABS", "TH17TREG",

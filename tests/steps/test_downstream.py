@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import math
 import re
 import subprocess
@@ -140,7 +141,11 @@ def test_every_value_is_traced_to_its_files_its_gates_and_its_definition(trial: 
             panel, digest = definition.split(":")
             file = trial.path(f"config/gating/{panel}.yaml")
             assert short_hash(file.read_bytes()) == digest
-            assert f"\nversion: {version.split(':')[1]}\n" in file.read_text(encoding="utf-8")
+            # A version names its template's, and the date and content of the reference it leans on.
+            template, _, reference = version.split(":")[1].partition("@")
+            assert f"\nversion: {template}\n" in file.read_text(encoding="utf-8")
+            learnt = json.loads(trial.path(f"config/gating/{panel}.reference.json").read_bytes())
+            assert reference == learnt["version"]
         traced += 1
     assert traced > 40
 

@@ -19,6 +19,7 @@ from cytotrial.steps.compensate import compensate_batch
 from cytotrial.steps.gate import gate_unit
 from cytotrial.steps.plan import Plan, make_plan
 from cytotrial.steps.strategies import compile_gating
+from tests.steps.running import leave_the_batch_alone
 
 FMO_TEMPLATE = """
 version: 2.0.0
@@ -49,16 +50,6 @@ def here(trial: Path, repository: Path, monkeypatch: pytest.MonkeyPatch) -> Path
     shutil.copytree(repository / "config", trial / "config")
     leave_the_batch_alone(Path("config/config.yaml"))
     return trial
-
-
-def leave_the_batch_alone(config: Path) -> None:
-    """Gate every tube by itself, and by the templates' own constants: no other unit has to be read."""
-    text = config.read_text(encoding="utf-8")
-    for panel in ("count", "treg", "th17"):
-        reference = f"    reference:\n      file: config/gating/{panel}.reference.json\n"
-        assert reference in text
-        text = text.replace(reference, "    batch_reference: false\n")
-    config.write_text(text, encoding="utf-8")
 
 
 def gated(

@@ -30,6 +30,7 @@ from cytotrial.steps.gates_table import gate_of_row
 from cytotrial.steps.learn import learn_reference
 from cytotrial.steps.plan import Plan, make_plan
 from cytotrial.steps.strategies import compile_gating
+from tests.steps.running import leave_the_batch_alone
 
 CONFIG, FILE = Path("config/config.yaml"), Path("config/overrides.tsv")
 UNIT = "subject.S001"
@@ -50,12 +51,8 @@ def here(trial: Path, repository: Path, monkeypatch: pytest.MonkeyPatch) -> Path
     for name in ("config", "results"):
         shutil.rmtree(trial / name, ignore_errors=True)
     shutil.copytree(repository / "config", trial / "config")
-    text = CONFIG.read_text(encoding="utf-8")
-    for panel in ("count", "treg", "th17"):
-        reference = f"    reference:\n      file: config/gating/{panel}.reference.json\n"
-        text = text.replace(reference, "    batch_reference: false\n")
-    assert f"overrides: {FILE}" in text
-    CONFIG.write_text(text, encoding="utf-8")
+    assert f"overrides: {FILE}" in CONFIG.read_text(encoding="utf-8")
+    leave_the_batch_alone(CONFIG)
     write_overrides(FILE, ())
     return trial
 

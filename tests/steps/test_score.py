@@ -11,38 +11,13 @@ import pytest
 
 from cytotrial.demo import write_demo
 from cytotrial.files.tables import read_table
-from cytotrial.steps.check import check_unit, join_inventory
-from cytotrial.steps.collect import collect_gating
-from cytotrial.steps.compensate import compensate_batch
 from cytotrial.steps.count import count_specimens
-from cytotrial.steps.gate import gate_unit
 from cytotrial.steps.layout import JUDGED, POPULATIONS
-from cytotrial.steps.place import place_unit
 from cytotrial.steps.plan import Plan, make_plan
-from cytotrial.steps.pool import pool_positions
 from cytotrial.steps.score import score_gating
-from cytotrial.steps.strategies import compile_gating
+from tests.steps.running import run_to_the_joined_tables
 
 CONFIG = Path("config/config.yaml")
-
-
-def run_to_the_joined_tables(plan: Plan) -> None:
-    """What the workflow does before gates are judged."""
-    for unit in plan.units:
-        check_unit(plan, unit)
-    join_inventory(plan)
-    for panel, batch in plan.matrices:
-        compensate_batch(plan, panel=panel, batch=batch)
-    for panel in plan.gated_panels:
-        compile_gating(CONFIG, panel=panel)
-    for panel, unit in plan.gating_jobs:
-        if panel in plan.placed_panels:
-            place_unit(plan, panel=panel, unit=unit)
-    for panel, batch in plan.pools:
-        pool_positions(plan, panel=panel, batch=batch)
-    for panel, unit in plan.gating_jobs:
-        gate_unit(plan, panel=panel, unit=unit)
-    collect_gating(plan)
 
 
 @pytest.fixture(scope="module")
@@ -55,7 +30,7 @@ def trial(repository: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
         patch.chdir(folder)
         plain = CONFIG.read_text(encoding="utf-8").splitlines(keepends=True)
         CONFIG.write_text("".join(_without_references(plain)), encoding="utf-8")
-        run_to_the_joined_tables(make_plan(CONFIG))
+        run_to_the_joined_tables(make_plan(CONFIG), CONFIG)
     return folder
 
 

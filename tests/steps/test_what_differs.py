@@ -13,7 +13,8 @@ from cytotrial.errors import CytotrialError
 from cytotrial.files.spillover import write_spillover
 from cytotrial.files.strategy import gate_to_json, write_strategies
 from cytotrial.files.tables import write_table
-from cytotrial.steps.layout import COUNTS, GATES, INVENTORY, POPULATIONS, QUALITY, Layout
+from cytotrial.files.whole import write_text
+from cytotrial.steps.layout import CANDIDATES, COUNTS, GATES, INVENTORY, POPULATIONS, QUALITY, Layout
 from cytotrial.steps.results_folder import ResultsFolder
 from cytotrial.steps.what_differs import differences, unrecorded
 from cytotrial.terms import Dimension, Find, GatingStrategy, Population, RectangleGate, SpilloverMatrix
@@ -49,6 +50,7 @@ def results(folder: Path, **changes: Any) -> ResultsFolder:
     write_table(layout.gates, GATES, [{**gate, "origin": has["origin"]}])
     write_table(layout.quality, QUALITY, [row(QUALITY, sample_id="T1", removed_percent=has["masked"])])
     write_table(layout.counts, list(COUNTS), [])
+    write_table(layout.candidates, list(CANDIDATES), [])
     find = Find("landmark_fraction", (Dimension("CD25"),), {"fraction": has["fraction"]})
     strategy = GatingStrategy(
         "treg", has["version"], "treg.yaml", (Population("CD25+", "root", find=find), *has.get("more", ()))
@@ -57,7 +59,7 @@ def results(folder: Path, **changes: Any) -> ResultsFolder:
     values = np.array([[1.0, has["spill"]], [0.0, 1.0]])
     write_spillover(layout.matrix("treg", "B1"), SpilloverMatrix(("PE-A", "APC-A"), values, "controls"))
     if has["manifest"]:
-        (folder / "manifest.json").write_text(json.dumps(has["manifest"]), encoding="utf-8")
+        write_text(folder / "manifest.json", json.dumps(has["manifest"]))
     return ResultsFolder(folder)
 
 

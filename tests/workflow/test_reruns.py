@@ -166,7 +166,8 @@ def test_a_file_replaced_by_another_with_an_old_time_stamp_is_noticed(settled: S
     os.utime(first, ns=(before.st_atime_ns, before.st_mtime_ns - 10**15))
     jobs = settled.run()
     assert "gate treg subject.S001" in jobs
-    assert not [job for job in jobs if "S002" in job]
+    # The batch's other tubes are looked at with the batch's new position; nothing before that is done again.
+    assert {job for job in jobs if "S002" in job} <= {"gate treg subject.S002"}
 
 
 def test_a_file_that_was_only_touched_reruns_nothing(settled: Study):
