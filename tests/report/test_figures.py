@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import io
+import re
 
 import numpy as np
 import pandas as pd
@@ -12,7 +13,7 @@ from matplotlib.image import imread
 
 from cytotrial.report.drawing import house_style, new_figure
 from cytotrial.report.figures import draw_course, subject_course
-from cytotrial.report.pictures import GatePicture, draw_gate, gate_outline
+from cytotrial.report.pictures import LEFT, SIDE_X, SIDE_Y, TOP, GatePicture, draw_gate, gate_outline
 from cytotrial.report.profile import choose_subjects, draw_profile, study_day
 from cytotrial.report.tables import ReportTables, prepare
 from cytotrial.science.statistics import cell_counts_by_visit, completeness
@@ -199,10 +200,10 @@ def test_a_boolean_gate_has_no_outline():
     assert gate_outline(BooleanGate("not", (("CD4", False),)), x_range=UNIT, y_range=UNIT) == []
 
 
-def gate_pixels(gate: Gate, counts: np.ndarray) -> np.ndarray:
+def gate_picture(gate: Gate, counts: np.ndarray, *, name: str = "CD4") -> str:
     drawn = GatePicture(
         "s",
-        "CD4",
+        name,
         "root",
         "x",
         "y",
@@ -216,26 +217,38 @@ def gate_pixels(gate: Gate, counts: np.ndarray) -> np.ndarray:
         0,
         0,
     )
-    with house_style():
-        uri = draw_gate(drawn)
-    return np.asarray(imread(io.BytesIO(base64.b64decode(uri.split(",")[1])), format="png"))[..., :3]
+    return _svg(draw_gate(drawn))
+
+
+def density_of(svg: str) -> np.ndarray:
+    """The colours of the bins, the first row on top."""
+    (png,) = re.findall(r'href="data:image/png;base64,([^"]+)"', svg)
+    return np.asarray(imread(io.BytesIO(base64.b64decode(png)), format="png"))[..., :3]
 
 
 def test_events_stand_where_x_runs_right_and_y_runs_up():
     # One filled quarter: high x, low y, so coloured pixels are right of and below the middle
     counts = np.zeros((10, 10))
     counts[5:, :5] = 100
-    pixels = gate_pixels(BooleanGate("not", (("CD4", False),)), counts)
+    pixels = density_of(gate_picture(BooleanGate("not", (("CD4", False),)), counts))
     coloured = np.ptp(pixels, axis=2) > 0.3
-    height, width = coloured.shape
-    row, column = np.argwhere(coloured).mean(axis=0)
-    assert row > height * 0.5
-    assert column > width * 0.5
+    expected = np.zeros((10, 10), dtype=bool)
+    expected[5:, 5:] = True
+    assert np.array_equal(coloured, expected)
 
 
 def test_a_picture_without_events_shows_the_gate_alone():
-    pixels = gate_pixels(RectangleGate((X,), (0.5,), (None,)), np.zeros((10, 10)))
-    assert np.ptp(pixels, axis=2).max() < 0.05
+    svg = gate_picture(RectangleGate((X,), (0.5,), (None,)), np.zeros((10, 10)))
+    assert density_of(svg).min() == 1.0
+    # A threshold in the middle of the axis: one black line from the top of the plot to its bottom.
+    middle, top, bottom = LEFT + SIDE_X / 2, TOP, TOP + SIDE_Y
+    assert f'<polyline points="{middle:g},{bottom:g} {middle:g},{top:g}" fill="none" stroke="#000"' in svg
+
+
+def test_names_in_a_picture_are_text_and_not_markup():
+    drawn = gate_picture(RectangleGate((X,), (0.5,), (None,)), np.zeros((10, 10)), name="<b>&CD4")
+    assert "&lt;b&gt;&amp;CD4" in drawn
+    assert "<b>" not in drawn
 
 
 def test_a_users_own_matplotlib_settings_do_not_reach_the_page():

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import base64
-import io
+import re
 from dataclasses import replace
 
 import numpy as np
 import pandas as pd
 import pytest
 from lxml import html
-from matplotlib.image import imread
 
-from cytotrial.report.acquisition import TracePicture, draw_trace, removed_table
+from cytotrial.report.acquisition import LEFT, PLOT, TracePicture, draw_trace, removed_table
 from cytotrial.report.compensation import (
     PairPicture,
     decade_ticks,
@@ -21,7 +20,6 @@ from cytotrial.report.compensation import (
     pair_caption,
     worst_of,
 )
-from cytotrial.report.drawing import house_style
 from cytotrial.report.page import render_report
 from tests.report.test_page import TREG, counts_of, rows_of, tables_of
 
@@ -86,24 +84,24 @@ def acquisition(**changes: object) -> pd.DataFrame:
     return pd.DataFrame([steady, {**row, **changes}])
 
 
-def picture_of(uri: str) -> np.ndarray:
-    return imread(io.BytesIO(base64.b64decode(uri.split(",")[1])), format="png")[..., :3]
+def svg_of(uri: str) -> str:
+    return base64.b64decode(uri.split(",")[1]).decode()
 
 
-def coloured(image: np.ndarray, colour: tuple[float, float, float], near: float = 0.02) -> int:
-    """Pixels of about a colour."""
-    return int(np.count_nonzero(np.all(np.abs(image - np.array(colour)) < near, axis=-1)))
+def densities_of(svg: str) -> list[str]:
+    """The images in a picture, from left to right."""
+    return re.findall(r'href="data:image/png;base64,([^"]+)"', svg)
 
 
 def test_a_heat_map_is_bluer_where_more_spills_and_orange_below_zero() -> None:
-    with house_style():
-        image = picture_of(draw_matrix("treg, B01", MATRIX))
-        none_below = picture_of(draw_matrix("treg, B01", MATRIX.clip(lower=0)))
-    # −0.02 is the darkest orange there is; without it no pixel has that colour.
-    assert coloured(image, (0.90, 0.62, 0.0)) > 500
-    assert coloured(none_below, (0.90, 0.62, 0.0)) == 0
-    # 0.6 / (0.6 + 0.15) = 0.8 of the way from white to blue
-    assert coloured(image, (0.2, 0.488, 0.696)) > 500
+    fills = re.findall(r'fill="(rgb[^"]+)"', svg_of(draw_matrix("treg, B01", MATRIX)))
+    none_below = re.findall(r'fill="(rgb[^"]+)"', svg_of(draw_matrix("treg, B01", MATRIX.clip(lower=0))))
+    # −0.02 is the darkest orange there is: (0.90, 0.62, 0) of 255.
+    assert fills.count("rgb(230,158,0)") == int((MATRIX.to_numpy() <= -0.02).sum()) == 1
+    assert none_below.count("rgb(230,158,0)") == 0
+    # 0.6 / (0.6 + 0.15) = 0.8 of the way from white to blue (0, 0.36, 0.62): (0.2, 0.488, 0.696) of 255
+    assert "rgb(51,124,177)" in fills
+    assert len(fills) == MATRIX.size
 
 
 def test_the_axes_of_a_pair_are_labelled_by_decades_as_cytometrists_know_them() -> None:
@@ -113,11 +111,10 @@ def test_the_axes_of_a_pair_are_labelled_by_decades_as_cytometrists_know_them() 
 
 
 def test_a_pair_is_drawn_twice_and_what_is_said_under_it_is_in_per_cent() -> None:
-    with house_style():
-        image = picture_of(draw_pair(PAIR))
-        half = image.shape[1] // 2
-        mirrored = picture_of(draw_pair(replace(PAIR, before=PAIR.after, after=PAIR.before)))
-    assert not np.array_equal(image[:, :half], mirrored[:, :half])
+    before, after = densities_of(svg_of(draw_pair(PAIR)))
+    assert before != after
+    swapped = draw_pair(replace(PAIR, before=PAIR.after, after=PAIR.before))
+    assert densities_of(svg_of(swapped)) == [after, before]
     assert pair_caption(PAIR) == (
         "treg, B01: FITC-A into PE-A, spillover 25.12 %; known to ±0.61 %; left after compensation 1.23 %; "
         "residual_slope; imprecise"
@@ -129,26 +126,26 @@ def test_the_worst_pairs_stand_first_and_no_more_are_shown_than_asked_for() -> N
     assert [one.title for one in worst_of(pairs, most=2)] == ["B3", "B2"]
 
 
-@pytest.mark.parametrize(
-    ("reasons", "colour"), [(("rate",), (0.90, 0.62, 0.0)), (("isolation",), (0.84, 0.37, 0.0))]
-)
+@pytest.mark.parametrize(("reasons", "colour"), [(("rate",), "#E69F00"), (("isolation",), "#D55E00")])
 def test_what_was_removed_is_shaded_in_the_colour_of_its_reason(
-    reasons: tuple[str, ...], colour: tuple[float, float, float]
+    reasons: tuple[str, ...], colour: str
 ) -> None:
-    with house_style():
-        plain = picture_of(draw_trace(replace(TRACE, removed=())))
-        shaded = picture_of(draw_trace(replace(TRACE, removed=((30.0, 42.0, reasons),))))
-    changed = np.any(np.abs(plain - shaded) > 0.05, axis=-1)
-    # 12 of 100 seconds of about four fifths of the width, over most of the height
-    assert 0.04 < changed.mean() < 0.12
-    # 28 % of the colour over white
-    middle = np.median(shaded[changed & (plain.min(axis=-1) > 0.99)], axis=0)
-    assert middle == pytest.approx(0.72 + 0.28 * np.array(colour), abs=0.02)
+    shade = re.compile(
+        r'<rect x="([\d.]+)" y="[\d.]+" width="([\d.]+)" [^>]*fill="(#\w+)" fill-opacity="0.28"/>'
+    )
+    assert shade.findall(svg_of(draw_trace(replace(TRACE, removed=())))) == []
+    boxes = shade.findall(svg_of(draw_trace(replace(TRACE, removed=((30.0, 42.0, reasons),)))))
+    assert len(boxes) == 1 + len(TRACE.channels)
+    for left, width, fill in boxes:
+        # Seconds 30 to 42 of 0 to 100.
+        assert float(left) == pytest.approx(LEFT + 0.30 * PLOT, abs=0.01)
+        assert float(width) == pytest.approx(0.12 * PLOT, abs=0.01)
+        assert fill == colour
 
 
 def test_a_tube_without_time_is_drawn_over_its_events() -> None:
-    with house_style():
-        assert draw_trace(replace(TRACE, has_time=False)) != draw_trace(TRACE)
+    assert "event number (the tube has no time)" in svg_of(draw_trace(replace(TRACE, has_time=False)))
+    assert "time, s" in svg_of(draw_trace(TRACE))
 
 
 def test_the_table_of_what_was_removed_gives_share_channels_and_time_and_counts_the_quiet_tubes() -> None:

@@ -7,6 +7,7 @@ import math
 import numpy as np
 import pandas as pd
 import pytest
+from scipy import stats
 
 from cytotrial.science.statistics import (
     analysis_records,
@@ -82,10 +83,26 @@ def test_tied_changes_of_few_subjects_get_a_permutation_p():
     assert found.method == "exact, ties"
 
 
+def test_ties_stay_exact_where_sign_permutations_are_too_many_to_list():
+    # 2 of 2^40 patterns are as extreme as all of 40 equal rises.
+    found = wilcoxon_signed_rank([1.0] * 40)
+    assert found.p == pytest.approx(2 / 2**40)
+    assert found.method == "exact, ties"
+
+
+def test_exact_p_values_are_those_of_scipy():
+    changes = np.random.default_rng(20260101).normal(0.2, 1, 25)
+    assert wilcoxon_signed_rank(changes).p == pytest.approx(stats.wilcoxon(changes, method="exact").pvalue)
+    few = np.round(changes[:10] * 2) / 2
+    every = stats.PermutationMethod(n_resamples=2**10)
+    known = stats.wilcoxon(few[few != 0], method=every).pvalue
+    assert wilcoxon_signed_rank(few).p == pytest.approx(known)
+
+
 def test_tied_changes_of_many_subjects_get_a_normal_p_and_say_so():
-    # 14 rises by 1: midrank 7.5 each, mean 52.5, variance 14 * 7.5^2 / 4, so z = 3.742
-    z = (14 * 7.5 - 52.5) / math.sqrt(14 * 7.5**2 / 4)
-    found = wilcoxon_signed_rank([1.0] * 14)
+    # 60 rises by 1: midrank 30.5 each, mean 30 * 30.5, variance 60 * 30.5^2 / 4
+    z = (60 * 30.5 - 30 * 30.5) / math.sqrt(60 * 30.5**2 / 4)
+    found = wilcoxon_signed_rank([1.0] * 60)
     assert found.p == pytest.approx(math.erfc(z / math.sqrt(2)))
     assert found.method == "approximate"
 

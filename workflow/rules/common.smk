@@ -78,10 +78,18 @@ def checked(tubes):
 
 def raw(tubes):
     """The FCS files of some tubes: a change is seen by their content (params), not by their time."""
-    paths = PLAN.files_of(tubes)
-    if PLAN.trial.storage:
-        return [ancient(storage(PLAN.url_of(path))) for path in paths]
-    return [ancient(path) for path in paths]
+    return fetched(tubes) or [ancient(path) for path in PLAN.files_of(tubes)]
+
+
+def fetched(tubes):
+    """The objects to bring to a job from a bucket; none if the files lie in a folder.
+
+    A job after the check rests on the files through its params and the check's result. Naming a
+    thousand local files as inputs as well would make the scheduler look all of them up, over and over.
+    """
+    if not PLAN.trial.storage:
+        return []
+    return [ancient(storage(PLAN.url_of(path))) for path in PLAN.files_of(tubes)]
 
 
 def matrix_file(w):

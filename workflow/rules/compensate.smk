@@ -5,7 +5,7 @@ rule compensate:
     input:
         matrix=matrix_file,
         checks=lambda w: checked(PLAN.tubes_for_matrix(w.panel, w.batch)),
-        fcs=lambda w: raw(PLAN.tubes_for_matrix(w.panel, w.batch)),
+        fcs=lambda w: fetched(PLAN.tubes_for_matrix(w.panel, w.batch)),
     output:
         matrix=LAYOUT.matrix("{panel}", "{batch}"),
         quality=LAYOUT.matrix_quality("{panel}", "{batch}"),
@@ -27,7 +27,7 @@ rule judge_matrices:
             LAYOUT.matrix(*one) for one in PLAN.matrices if one[0] == w.panel
         ],
         checks=lambda w: checked(PLAN.tubes_for_slopes(w.panel)),
-        fcs=lambda w: raw(PLAN.tubes_for_slopes(w.panel)),
+        fcs=lambda w: fetched(PLAN.tubes_for_slopes(w.panel)),
     output:
         LAYOUT.matrices_compared("{panel}"),
     log:

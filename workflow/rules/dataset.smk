@@ -54,7 +54,7 @@ rule check_dataset:
     input:
         LAYOUT.dataset_files,
         LAYOUT.counted_files,
-        fcs=raw(PLAN.trial.tubes),
+        fcs=fetched(PLAN.trial.tubes),
     output:
         LAYOUT.checks,
     log:

@@ -20,7 +20,7 @@ rule place:
         gating=LAYOUT.strategy("{panel}"),
         checks=lambda w: checked(gated(w)),
         matrices=matrices,
-        fcs=lambda w: raw(gated(w)),
+        fcs=lambda w: fetched(gated(w)),
     output:
         placed=LAYOUT.unit_placed("{panel}", "{unit}"),
         steadiness=LAYOUT.unit_steadiness("{panel}", "{unit}"),
@@ -79,7 +79,7 @@ rule gate:
         matrices=matrices,
         first=first_pass,
         pools=pools,
-        fcs=lambda w: raw(gated(w)),
+        fcs=lambda w: fetched(gated(w)),
     output:
         quality=LAYOUT.unit_quality("{panel}", "{unit}"),
         gates=LAYOUT.unit_gates("{panel}", "{unit}"),

@@ -10,8 +10,9 @@ import numpy.typing as npt
 import pandas as pd
 
 from cytotrial.report.compensation import decade_ticks
-from cytotrial.report.drawing import BLUE, ORANGE, VERMILION, new_figure, png_uri
+from cytotrial.report.drawing import BLUE, ORANGE, VERMILION
 from cytotrial.report.layout import Group, Row, Table, spaced
+from cytotrial.report.scene import Frame, Scene, shades
 from cytotrial.report.text import DASH, number, whole
 
 COFACTOR = 150.0
@@ -62,61 +63,82 @@ class TracePicture:
     removed: tuple[tuple[float, float, tuple[str, ...]], ...]
 
 
+WIDTH, LEFT, PLOT, TOP = 560.0, 74.0, 476.0, 22.0
+RATE_HEIGHT, SIGNAL_HEIGHT, GAP, FOOT = 66.0, 78.0, 10.0, 40.0
+"""Pixels of the picture: its plots stand one under the other."""
+
+
 def draw_trace(picture: TracePicture) -> str:
-    """Event rate and signals over time, what was removed shaded, as a data URI (PNG).
-
-    Call it within `house_style`.
-    """
+    """Event rate and signals over time, what was removed shaded, as a data URI (SVG)."""
     n = len(picture.channels)
-    figure = new_figure(5.2, 1.15 + 0.95 * n)
-    axes = figure.subplots(n + 1, 1, sharex=True, gridspec_kw={"height_ratios": [0.85, *([1.0] * n)]})
-    panels = list(np.atleast_1d(axes))
-    _draw_rate(panels[0], picture)
-    for index, axis in enumerate(panels[1:]):
-        _draw_signal(axis, picture, index)
-    for axis in panels:
-        _shade(axis, picture)
-        axis.tick_params(labelsize=7)
-        axis.set_xlim(picture.begin, max(picture.end, picture.begin + 1e-9))
-    along = "time, s" if picture.has_time else "event number (the tube has no time)"
-    panels[-1].set_xlabel(along, fontsize=7.5)
-    panels[0].set_title(picture.title, fontsize=8.5)
-    return png_uri(figure)
+    scene = Scene(WIDTH, TOP + RATE_HEIGHT + n * (GAP + SIGNAL_HEIGHT) + FOOT)
+    along = (picture.begin, max(picture.end, picture.begin + 1e-9))
+    ticks = round_ticks(along)
+    scene.text(LEFT, 14, picture.title, size=11, anchor="start", bold=True)
+    frame = _draw_rate(scene, picture, along)
+    for index in range(n):
+        frame.x_ticks(scene, [(place, "") for place, _ in ticks])
+        top = TOP + RATE_HEIGHT + GAP + index * (SIGNAL_HEIGHT + GAP)
+        frame = _draw_signal(scene, picture, along, index=index, top=top)
+    frame.x_ticks(scene, ticks)
+    words = "time, s" if picture.has_time else "event number (the tube has no time)"
+    frame.x_label(scene, words, below=33)
+    return scene.uri()
 
 
-def _draw_rate(axes: Any, picture: TracePicture) -> None:
+def round_ticks(ends: tuple[float, float], *, most: int = 8) -> list[tuple[float, str]]:
+    """Round numbers between two ends, and their labels.
+
+    Examples
+    --------
+    >>> round_ticks((0.0, 130.0), most=4)
+    [(0.0, '0'), (50.0, '50'), (100.0, '100')]
+    """
+    from matplotlib.ticker import MaxNLocator  # noqa: PLC0415 (only the report pays)
+
+    places = MaxNLocator(most, steps=[1, 2, 5, 10]).tick_values(*ends)
+    return [(float(place), f"{place:g}") for place in places if ends[0] <= place <= ends[1]]
+
+
+def _draw_rate(scene: Scene, picture: TracePicture, along: tuple[float, float]) -> Frame:
     width = (picture.end - picture.begin) / max(picture.rate.size, 1) or 1.0
     rate = picture.rate / width if picture.has_time else picture.rate.astype(np.float64)
+    top = 1.15 * max(float(rate.max(initial=0.0)), 1e-9)
+    frame = Frame(LEFT, TOP, PLOT, RATE_HEIGHT, along, (0.0, top))
     edges = picture.begin + width * np.arange(picture.rate.size + 1)
-    axes.stairs(rate, edges, color=BLUE, linewidth=1.0)
-    axes.set_ylim(0, 1.15 * max(float(rate.max(initial=0.0)), 1e-9))
-    axes.set_ylabel("events/s" if picture.has_time else "events", fontsize=7.5)
+    steps = np.column_stack([np.repeat(edges, 2)[1:-1], np.repeat(rate, 2)])
+    _shade(scene, frame, picture)
+    scene.inside(frame)
+    scene.line(frame.points(steps), colour=BLUE, width=1.3)
+    scene.outside()
+    frame.border(scene)
+    frame.y_ticks(scene, round_ticks((0.0, top), most=3))
+    frame.y_label(scene, "events/s" if picture.has_time else "events", before=60)
+    return frame
 
 
-def _draw_signal(axes: Any, picture: TracePicture, index: int) -> None:
+def _draw_signal(
+    scene: Scene, picture: TracePicture, along: tuple[float, float], *, index: int, top: float
+) -> Frame:
     """Events by time and signal, each stretch of time in shades of its own: a slow one is not pale."""
-    counts = picture.counts[index].T.astype(np.float64)
-    shown = counts / np.maximum(counts.max(axis=0), 1.0)
-    extent = (picture.begin, picture.end, *picture.ends[index])
-    axes.imshow(
-        np.ma.masked_where(counts == 0, shown),
-        origin="lower",
-        extent=extent,
-        aspect="auto",
-        cmap="Blues",
-        interpolation="nearest",
-        vmin=-0.25,
-        vmax=1.0,
-    )
-    axes.set_yticks(*decade_ticks(COFACTOR, picture.ends[index]))
-    axes.set_ylabel(picture.channels[index], fontsize=7.5)
+    counts = picture.counts[index].astype(np.float64)
+    shown = counts / np.maximum(counts.max(axis=1, keepdims=True), 1.0)
+    frame = Frame(LEFT, top, PLOT, SIGNAL_HEIGHT, along, picture.ends[index])
+    masked = np.ma.masked_where(counts == 0, shown)
+    frame.density(scene, shades(masked, scheme="Blues", lowest=-0.25, highest=1.0))
+    _shade(scene, frame, picture)
+    frame.border(scene)
+    frame.y_ticks(scene, zip(*decade_ticks(COFACTOR, picture.ends[index]), strict=True))
+    frame.y_label(scene, picture.channels[index], before=60)
+    return frame
 
 
-def _shade(axes: Any, picture: TracePicture) -> None:
+def _shade(scene: Scene, frame: Frame, picture: TracePicture) -> None:
     for begin, end, reasons in picture.removed:
         colour = next((COLOURS[reason] for reason in COLOURS if reason in reasons), VERMILION)
         least = 0.003 * (picture.end - picture.begin)
-        axes.axvspan(begin, max(end, begin + least), color=colour, alpha=0.28, linewidth=0)
+        left, right = frame.x(begin), frame.x(max(end, begin + least))
+        scene.box(left, frame.top, right - left, frame.height, colour=colour, opacity=0.28)
 
 
 def removed_table(acquisition: pd.DataFrame) -> Table:

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from cytotrial.report.drawing import new_figure, png_uri
+from cytotrial.report.scene import Frame, Scene, log_density
 from cytotrial.report.text import number, superscript
 
 DIM, DARK = 0.15, 0.30
@@ -62,33 +61,40 @@ class PairPicture:
     severity: float
 
 
+CELL_WIDTH, CELL_HEIGHT, MARGIN = 44.0, 29.0, 10.0
+
+
 def draw_matrix(name: str, matrix: pd.DataFrame) -> str:
-    """A spillover matrix as a heat map in per cent, as a data URI (PNG); call it within `house_style`.
+    """A spillover matrix as a heat map in per cent, as a data URI (SVG).
 
     Rows are fluorochromes, columns detectors. Blue is light of a dye where it does not belong, the darker the
     more; orange is a negative entry.
     """
     values = matrix.to_numpy(dtype=np.float64)
     n_rows, n_columns = values.shape
-    figure = new_figure(1.35 + 0.46 * n_columns, 0.95 + 0.30 * n_rows)
-    axes = figure.add_subplot()
-    axes.imshow(_colours(values), aspect="auto")
+    left = MARGIN + LETTER * max(len(str(label)) for label in matrix.index)
+    across = LETTER * max(len(str(label)) for label in matrix.columns)
+    top = 24 + 0.65 * across
+    scene = Scene(left + n_columns * CELL_WIDTH + 0.77 * across + MARGIN, top + n_rows * CELL_HEIGHT + MARGIN)
+    scene.text(MARGIN, 15, name, size=12, anchor="start", bold=True)
+    colours = np.rint(255 * _colours(values)).astype(int)
     for (row, column), value in np.ndenumerate(values):
+        x, y = left + column * CELL_WIDTH, top + row * CELL_HEIGHT
+        red, green, blue = colours[row, column]
+        scene.box(x, y, CELL_WIDTH - 1.5, CELL_HEIGHT - 1.5, colour=f"rgb({red},{green},{blue})")
         dark = row != column and value >= DARK
-        colour = "white" if dark else "0.55" if row == column or abs(value) < 0.0005 else "black"
+        colour = "#fff" if dark else "#8c8c8c" if row == column or abs(value) < 0.0005 else "#000"
         text = "100" if row == column else number(100 * value, 1)
-        axes.text(column, row, text, color=colour, fontsize=7, ha="center", va="center")
-    axes.set_xticks(range(n_columns), [*map(str, matrix.columns)], rotation=40, ha="left", fontsize=7)
-    axes.set_yticks(range(n_rows), [*map(str, matrix.index)], fontsize=7)
-    axes.xaxis.set_ticks_position("top")
-    axes.tick_params(length=0)
-    axes.spines[:].set_visible(False)
-    axes.set_xticks(np.arange(n_columns + 1) - 0.5, minor=True)
-    axes.set_yticks(np.arange(n_rows + 1) - 0.5, minor=True)
-    axes.grid(which="minor", color="white", linewidth=1.2)
-    axes.tick_params(which="minor", length=0)
-    axes.set_title(name, fontsize=9)
-    return png_uri(figure)
+        scene.text(x + CELL_WIDTH / 2, y + CELL_HEIGHT / 2 + 3, text, colour=colour)
+    for column, label in enumerate(map(str, matrix.columns)):
+        scene.text(left + (column + 0.45) * CELL_WIDTH, top - 5, label, anchor="start", turn=-40)
+    for row, label in enumerate(map(str, matrix.index)):
+        scene.text(left - 5, top + (row + 0.5) * CELL_HEIGHT + 3, label, anchor="end")
+    return scene.uri()
+
+
+LETTER = 6.2
+"""Pixels that a letter of a label takes at most, on average."""
 
 
 def _colours(values: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
@@ -102,41 +108,44 @@ def _colours(values: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
     return np.asarray(colours)
 
 
+PAIR_WIDTH, PAIR_HEIGHT, PLOT_WIDTH, PLOT_HEIGHT = 430.0, 226.0, 168.0, 164.0
+
+
 def draw_pair(picture: PairPicture) -> str:
-    """A channel pair before and after compensation, as a data URI (PNG); call it within `house_style`.
+    """A channel pair before and after compensation, as a data URI (SVG).
 
     The dashed line is the middle of the unstained events: after right compensation the middle of the
     stained ones (the cross) lies on it.
     """
-    figure = new_figure(4.5, 2.35)
+    scene = Scene(PAIR_WIDTH, PAIR_HEIGHT)
     sides = (
-        ("uncompensated", picture.before, picture.middles_before),
-        ("compensated", picture.after, picture.middles_after),
+        (50.0, "uncompensated", picture.before, picture.middles_before),
+        (256.0, "compensated", picture.after, picture.middles_after),
     )
-    for place, (word, counts, middles) in enumerate(sides, start=1):
-        axes = figure.add_subplot(1, 2, place)
-        _draw_events(axes, picture, counts)
-        axes.axhline(middles[0][1], color="black", linewidth=0.9, linestyle=(0, (4, 2)))
-        for x, y in middles:
-            axes.plot(x, y, "+", color="white", markersize=9, markeredgewidth=3.2)
-            axes.plot(x, y, "+", color="black", markersize=8, markeredgewidth=1.4)
-        axes.set_title(word, fontsize=8)
-        axes.set_xlabel(picture.detector, fontsize=7.5)
-        if place == 1:
-            axes.set_ylabel(picture.into, fontsize=7.5)
-    return png_uri(figure)
+    for left, word, counts, middles in sides:
+        frame = Frame(left, 22, PLOT_WIDTH, PLOT_HEIGHT, picture.x_range, picture.y_range)
+        frame.density(scene, log_density(counts))
+        scene.inside(frame)
+        _draw_middles(scene, frame, middles)
+        scene.outside()
+        frame.border(scene)
+        frame.x_ticks(scene, zip(*decade_ticks(picture.cofactor, picture.x_range), strict=True))
+        frame.y_ticks(scene, zip(*decade_ticks(picture.cofactor, picture.y_range), strict=True))
+        frame.x_label(scene, picture.detector, below=32)
+        scene.text(left, 14, word, size=10.5, anchor="start", bold=True)
+        if word == "uncompensated":
+            frame.y_label(scene, picture.into, before=38)
+    return scene.uri()
 
 
-def _draw_events(axes: Any, picture: PairPicture, counts: Counts) -> None:
-    shown = np.ma.masked_where(counts.T == 0, np.log1p(counts.T.astype(np.float64)))
-    extent = (*picture.x_range, *picture.y_range)
-    colours = {"cmap": "turbo", "interpolation": "nearest", "vmin": -0.15}
-    axes.imshow(shown, origin="lower", extent=extent, aspect="auto", **colours)
-    for axis, ends in ((axes.xaxis, picture.x_range), (axes.yaxis, picture.y_range)):
-        places, labels = decade_ticks(picture.cofactor, ends)
-        axis.set_ticks(places, labels)
-    axes.tick_params(labelsize=7)
-    axes.spines[["top", "right"]].set_visible(True)
+def _draw_middles(scene: Scene, frame: Frame, middles: Middles) -> None:
+    level = frame.y(middles[0][1])
+    scene.line([(frame.left, level), (frame.left + frame.width, level)], width=1.2, dash="5 3")
+    for width, colour in ((4.4, "#fff"), (1.9, "#000")):
+        for place in middles:
+            x, y = frame.x(place[0]), frame.y(place[1])
+            scene.line([(x - 6, y), (x + 6, y)], colour=colour, width=width)
+            scene.line([(x, y - 6), (x, y + 6)], colour=colour, width=width)
 
 
 def decade_ticks(cofactor: float, ends: tuple[float, float]) -> tuple[list[float], list[str]]:

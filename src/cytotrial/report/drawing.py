@@ -55,19 +55,10 @@ def new_figure(width: float, height: float, *, layout: Literal["constrained"] | 
 
 
 def svg_uri(figure: Any) -> str:
-    """The figure as a data URI with SVG: for lines and points."""
-    return _uri(figure, "svg", "image/svg+xml", metadata={"Date": None, "Creator": None})
-
-
-def png_uri(figure: Any, *, dots_per_inch: int = 120) -> str:
-    """The figure as a data URI with PNG: for densities."""
-    return _uri(figure, "png", "image/png", metadata={"Software": None}, dpi=dots_per_inch)
-
-
-def _uri(figure: Any, kind: str, media_type: str, **options: Any) -> str:
+    """The figure as a data URI with SVG."""
     file = io.BytesIO()
-    figure.savefig(file, format=kind, **options)
-    return f"data:{media_type};base64,{base64.b64encode(file.getvalue()).decode('ascii')}"
+    figure.savefig(file, format="svg", metadata={"Date": None, "Creator": None})
+    return f"data:image/svg+xml;base64,{base64.b64encode(file.getvalue()).decode('ascii')}"
 
 
 def log_axis(axes: Any) -> None:

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from cytotrial.report.drawing import new_figure, png_uri
+from cytotrial.report.scene import Anchor, Frame, Scene, log_density
 from cytotrial.report.text import superscript
 from cytotrial.terms import EllipsoidGate, Gate, PolygonGate, RectangleGate, Transform
 
@@ -64,20 +63,28 @@ class GatePicture:
     flags: tuple[str, ...] = ()
 
 
+WIDTH, HEIGHT = 240.0, 236.0
+LEFT, TOP, SIDE_X, SIDE_Y = 48.0, 22.0, 184.0, 172.0
+"""Pixels of the picture and of the plot in it."""
+
+
 def draw_gate(picture: GatePicture) -> str:
-    """The picture as a data URI (PNG); call it within `house_style`.
+    """The picture as a data URI (SVG).
 
     Colour is the number of events in a bin, on a log scale; bins without an event are white.
     """
-    figure = new_figure(2.5, 2.45)
-    axes = figure.add_subplot()
-    _draw_density(axes, picture)
+    scene = Scene(WIDTH, HEIGHT)
+    frame = Frame(LEFT, TOP, SIDE_X, SIDE_Y, picture.x_range, picture.y_range)
+    frame.density(scene, log_density(picture.counts))
+    scene.inside(frame)
     for line in gate_outline(picture.gate, x_range=picture.x_range, y_range=picture.y_range):
-        axes.plot(line[:, 0], line[:, 1], color="white", linewidth=2.8, solid_joinstyle="round")
-        axes.plot(line[:, 0], line[:, 1], color="black", linewidth=1.3, solid_joinstyle="round")
-    _draw_axes(axes, picture)
-    _draw_percent(axes, picture)
-    return png_uri(figure)
+        scene.line(frame.points(line), colour="#fff", width=3.6)
+        scene.line(frame.points(line), width=1.7)
+    scene.outside()
+    frame.border(scene)
+    _draw_axes(scene, frame, picture)
+    _draw_percent(scene, frame, picture)
+    return scene.uri()
 
 
 def gate_outline(gate: Gate, *, x_range: tuple[float, float], y_range: tuple[float, float]) -> Outline:
@@ -118,29 +125,18 @@ def _ellipse(gate: EllipsoidGate) -> npt.NDArray[np.float64]:
     return np.asarray(points.T, dtype=np.float64)
 
 
-def _draw_density(axes: Any, picture: GatePicture) -> None:
-    events = picture.counts.T.astype(np.float64)
-    shown = np.ma.masked_where(events == 0, np.log1p(events))
-    extent = (*picture.x_range, *picture.y_range)
-    colours = {"cmap": "turbo", "interpolation": "nearest", "vmin": -0.15}
-    axes.imshow(shown, origin="lower", extent=extent, aspect="auto", **colours)
+def _draw_axes(scene: Scene, frame: Frame, picture: GatePicture) -> None:
+    frame.x_ticks(scene, _shown_ticks(picture.x_ticks, picture.x_range))
+    frame.y_ticks(scene, _shown_ticks(picture.y_ticks, picture.y_range))
+    frame.x_label(scene, f"{picture.x_label}, {picture.x_transform.kind}", below=32)
+    frame.y_label(scene, f"{picture.y_label}, {picture.y_transform.kind}", before=37)
+    scene.text(frame.left, 14, f"{picture.parent} → {picture.population}", size=11, anchor="start", bold=True)
 
 
-def _draw_axes(axes: Any, picture: GatePicture) -> None:
-    sides = (
-        (axes.xaxis, picture.x_ticks, picture.x_range, picture.x_label, picture.x_transform),
-        (axes.yaxis, picture.y_ticks, picture.y_range, picture.y_label, picture.y_transform),
-    )
-    for axis, ticks, ends, label, transform in sides:
-        named = legible_ticks(ticks, least=0.085 * (ends[1] - ends[0]))
-        axis.set_ticks([position for position, _ in named], [superscript(text) for _, text in named])
-        axis.set_ticks([position for position, text in ticks if not text], minor=True)
-        axis.set_label_text(f"{label}, {transform.kind}", fontsize=7.5)
-    axes.tick_params(labelsize=7)
-    axes.set_xlim(*picture.x_range)
-    axes.set_ylim(*picture.y_range)
-    axes.set_title(f"{picture.parent} → {picture.population}", fontsize=8.5)
-    axes.spines[["top", "right"]].set_visible(True)
+def _shown_ticks(ticks: Ticks, ends: tuple[float, float]) -> list[tuple[float, str]]:
+    named = legible_ticks(ticks, least=0.085 * (ends[1] - ends[0]))
+    minor = [(position, "") for position, text in ticks if not text]
+    return [*minor, *((position, superscript(text)) for position, text in named)]
 
 
 def legible_ticks(ticks: Ticks, *, least: float) -> Ticks:
@@ -158,17 +154,16 @@ def legible_ticks(ticks: Ticks, *, least: float) -> Ticks:
     return tuple(reversed(kept))
 
 
-def _draw_percent(axes: Any, picture: GatePicture) -> None:
+def _draw_percent(scene: Scene, frame: Frame, picture: GatePicture) -> None:
     """The percentage, in the corner that holds the fewest events."""
     half = [size // 2 for size in picture.counts.shape]
-    corners = {
-        (0.04, 0.96, "left", "top"): picture.counts[: half[0], half[1] :],
-        (0.96, 0.96, "right", "top"): picture.counts[half[0] :, half[1] :],
-        (0.96, 0.04, "right", "bottom"): picture.counts[half[0] :, : half[1]],
-        (0.04, 0.04, "left", "bottom"): picture.counts[: half[0], : half[1]],
+    corners: dict[tuple[float, float, Anchor], npt.NDArray[np.uint32]] = {
+        (0.03, 0.09, "start"): picture.counts[: half[0], half[1] :],
+        (0.97, 0.09, "end"): picture.counts[half[0] :, half[1] :],
+        (0.97, 0.97, "end"): picture.counts[half[0] :, : half[1]],
+        (0.03, 0.97, "start"): picture.counts[: half[0], : half[1]],
     }
-    x, y, align_x, align_y = min(corners, key=lambda corner: int(corners[corner].sum()))
+    x, y, anchor = min(corners, key=lambda corner: int(corners[corner].sum()))
     text = "no event in parent" if picture.percent_of_parent is None else f"{picture.percent_of_parent:.3g} %"
-    box = {"boxstyle": "round,pad=0.2", "facecolor": "white", "edgecolor": "none", "alpha": 0.85}
-    place = {"transform": axes.transAxes, "horizontalalignment": align_x, "verticalalignment": align_y}
-    axes.text(x, y, text, fontsize=9, fontweight="bold", bbox=box, **place)
+    place = (frame.left + x * frame.width, frame.top + y * frame.height)
+    scene.text(*place, text, size=12, anchor=anchor, bold=True, halo=True)

@@ -203,9 +203,9 @@ def _test_notes(summary: pd.DataFrame) -> tuple[str, ...]:
         "Change is from baseline, in subjects with both values (paired n). Quartiles: "
         "linear interpolation (R type 7). Hodges-Lehmann: median of the Walsh averages; 95 % CI from the "
         "signed-rank distribution, none below 6 pairs.",
-        "P: Wilcoxon signed-rank, two-sided, with the way it was found: exact (no ties), exact, ties (all "
-        "sign permutations) or approximate (normal). None for fewer than 2 changes. Zero changes are "
-        f"dropped: {zeros} in this table. Holm: over the post-baseline visits of one parameter.",
+        "P: Wilcoxon signed-rank, two-sided, with the way it was found: exact (up to 50 "
+        "changes; exact, ties: with mid-ranks) or approximate (normal). None for fewer than 2 changes. "
+        f"Zero changes are dropped: {zeros} in this table. Holm: over the post-baseline visits of one parameter.",
     )
 
 

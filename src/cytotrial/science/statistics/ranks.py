@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -20,11 +19,10 @@ from cytotrial.science.counting import Z95
 from cytotrial.science.statistics.descriptive import NAN, Values, finite
 
 EXACT = "exact"
-PERMUTATION = "exact, ties"
+TIES = "exact, ties"
 APPROXIMATE = "approximate"
 
 _EXACT_PAIRS = 50
-_PERMUTATION_PAIRS = 13
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,8 +95,9 @@ def wilcoxon_signed_rank(changes: npt.ArrayLike) -> SignedRank:
     Returns
     -------
     SignedRank
-        `method` is "exact" (up to 50 changes, no ties), "exact, ties" (all sign permutations,
-        up to 13 changes) or "approximate" (normal, corrected for ties, not for continuity).
+        `method` is "exact" (up to 50 changes), "exact, ties" (the same with mid-ranks: the
+        distribution over all sign permutations) or "approximate" (more changes: normal, corrected
+        for ties, not for continuity).
         With fewer than two changes other than 0 there is no P value (NaN): one subject is a
         curve, not a test.
 
@@ -113,15 +112,19 @@ def wilcoxon_signed_rank(changes: npt.ArrayLike) -> SignedRank:
     n_zero = int(known.size - moved.size)
     if moved.size < 2:
         return SignedRank(NAN, "", int(moved.size), n_zero)
-    tied = np.unique(np.abs(moved)).size < moved.size
-    chosen: Any = "asymptotic"
-    name = APPROXIMATE
-    if not tied and moved.size <= _EXACT_PAIRS:
-        chosen, name = "exact", EXACT
-    elif tied and moved.size <= _PERMUTATION_PAIRS:
-        chosen, name = stats.PermutationMethod(n_resamples=2**_PERMUTATION_PAIRS), PERMUTATION
-    p = float(stats.wilcoxon(moved, zero_method="wilcox", method=chosen).pvalue)
-    return SignedRank(p, name, int(moved.size), n_zero)
+    if moved.size > _EXACT_PAIRS:
+        p = float(stats.wilcoxon(moved, zero_method="wilcox", method="asymptotic").pvalue)
+        return SignedRank(p, APPROXIMATE, int(moved.size), n_zero)
+    doubled = np.rint(2 * stats.rankdata(np.abs(moved))).astype(np.intp)
+    tied = np.unique(doubled).size < moved.size
+    p = _exact_p(doubled, int(doubled[moved > 0].sum()))
+    return SignedRank(p, TIES if tied else EXACT, int(moved.size), n_zero)
+
+
+def _exact_p(ranks: npt.NDArray[np.intp], positive: int) -> float:
+    """Twice the smaller tail of the sum of positive ranks, over all sign permutations."""
+    share = _rank_sum_counts(ranks) / 2.0**ranks.size
+    return min(1.0, 2 * float(min(share[: positive + 1].sum(), share[positive:].sum())))
 
 
 def holm(p_values: npt.ArrayLike) -> Values:
@@ -146,14 +149,14 @@ def _rank_of_limit(n: int) -> tuple[int, str]:
     if n > _EXACT_PAIRS:
         spread = math.sqrt(n * (n + 1) * (2 * n + 1) / 24)
         return max(1, math.floor(n * (n + 1) / 4 - Z95 * spread)), APPROXIMATE
-    cumulative = np.cumsum(_signed_rank_counts(n)) / 2.0**n
+    cumulative = np.cumsum(_rank_sum_counts(np.arange(1, n + 1))) / 2.0**n
     return int(np.searchsorted(cumulative, 0.025)), EXACT
 
 
-def _signed_rank_counts(n: int) -> Values:
-    """How many of the 2ⁿ sign patterns give each rank sum 0..n(n+1)/2 (exact in float64 up to n = 50)."""
-    counts = np.zeros(n * (n + 1) // 2 + 1)
+def _rank_sum_counts(ranks: npt.NDArray[np.intp]) -> Values:
+    """How many of the 2ⁿ sign patterns give each sum of positive ranks (exact in float64 up to n = 50)."""
+    counts = np.zeros(int(ranks.sum()) + 1)
     counts[0] = 1
-    for rank in range(1, n + 1):
+    for rank in ranks:
         counts[rank:] += counts[:-rank].copy()
     return counts
