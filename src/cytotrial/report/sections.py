@@ -205,7 +205,8 @@ def _test_notes(summary: pd.DataFrame) -> tuple[str, ...]:
         "signed-rank distribution, none below 6 pairs.",
         "P: Wilcoxon signed-rank, two-sided, with the way it was found: exact (up to 50 "
         "changes; exact, ties: with mid-ranks) or approximate (normal). None for fewer than 2 changes. "
-        f"Zero changes are dropped: {zeros} in this table. Holm: over the post-baseline visits of one parameter.",
+        f"Zero changes are dropped: {zeros} in this table. "
+        "Holm: over the post-baseline visits of one parameter.",
     )
 
 
