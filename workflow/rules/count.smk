@@ -6,8 +6,11 @@ rule count:
         LAYOUT.inventory,
         LAYOUT.populations,
         LAYOUT.quality,
+        LAYOUT.automatic,
+        LAYOUT.by_hand,
     output:
         LAYOUT.specimens,
+        LAYOUT.values_by_hand,
     log:
         LAYOUT.log("count"),
     params:

@@ -86,6 +86,8 @@ rule gate:
         populations=LAYOUT.unit_populations("{panel}", "{unit}"),
         pictures=LAYOUT.unit_pictures("{panel}", "{unit}"),
         controls=LAYOUT.unit_tails("{panel}", "{unit}"),
+        automatic=LAYOUT.unit_automatic("{panel}", "{unit}"),
+        by_hand=LAYOUT.unit_by_hand("{panel}", "{unit}"),
     log:
         LAYOUT.log("gate/{panel}.{unit}"),
     params:
@@ -103,10 +105,14 @@ rule collect:
         [LAYOUT.unit_quality(*job) for job in PLAN.gating_jobs],
         [LAYOUT.unit_gates(*job) for job in PLAN.gating_jobs],
         [LAYOUT.unit_populations(*job) for job in PLAN.gating_jobs],
+        [LAYOUT.unit_automatic(*job) for job in PLAN.gating_jobs],
+        [LAYOUT.unit_by_hand(*job) for job in PLAN.gating_jobs],
     output:
         LAYOUT.quality,
         LAYOUT.joined_gates,
         LAYOUT.joined_populations,
+        LAYOUT.automatic,
+        LAYOUT.by_hand,
     log:
         LAYOUT.log("collect"),
     params:

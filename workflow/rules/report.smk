@@ -12,6 +12,8 @@ rule report:
         LAYOUT.checks,
         LAYOUT.qc_donor,
         LAYOUT.quality,
+        LAYOUT.by_hand,
+        LAYOUT.values_by_hand,
         [LAYOUT.unit_quality(*job) for job in PLAN.gating_jobs],
         [LAYOUT.unit_pictures(*job) for job in PLAN.gating_jobs],
         [LAYOUT.matrix_quality(panel, batch) for panel, batch in PLAN.matrices],
@@ -20,6 +22,7 @@ rule report:
     output:
         LAYOUT.report,
         PLAN.summaries,
+        LAYOUT.listings,
     log:
         LAYOUT.log("report"),
     params:

@@ -513,11 +513,13 @@ def _plan_of_folder(trial: Trial, *, fresh: bool) -> Plan:
 
 
 def _unknown_tubes(plan: Plan) -> Iterator[str]:
-    """Overrides of tubes that the sheet does not have: they would be left out unseen."""
-    known = {tube.sample_id for tube in plan.trial.tubes}
+    """Overrides of tubes that are not in the sheet or have no gates: they would be left out unseen."""
+    roles = {tube.sample_id: tube.role for tube in plan.trial.tubes}
     for name, rows in sorted(plan.overrides.items()):
-        if name not in known:
+        if name not in roles:
             yield f"{rows[0].override_id}: '{name}' is not a tube of the sample sheet"
+        elif roles[name] not in GATED_ROLES:
+            yield f"{rows[0].override_id}: '{name}' is a tube of role {roles[name].value}, which has no gates"
 
 
 def _is_later(path: Path, now: float) -> bool:
