@@ -75,14 +75,20 @@ def gated() -> tuple[Plan, Rows, dict[tuple[str, str], dict[str, str]]]:
 
 
 def override(
-    plan: Plan, gates: Rows, population: str, *, action: str = "move", new_gate: str = ""
+    plan: Plan,
+    gates: Rows,
+    population: str,
+    *,
+    action: str = "move",
+    new_gate: str = "",
+    panel: str = "treg",
 ) -> Override:
     """A row about the first tube's gate of a population, as the review page would make it."""
     row = next(row for row in gates if row["population"] == population)
     name = row["sample_id"]
     placed = {entry["population"]: gate_of_row(entry) for entry in gates if entry["sample_id"] == name}
     texts = {entry["population"]: entry["gate"] for entry in gates if entry["sample_id"] == name}
-    (strategy,) = read_strategies(plan.layout.strategy("treg")).values()
+    (strategy,) = read_strategies(plan.layout.strategy(panel)).values()
     tube = next(tube for tube in plan.trial.tubes if tube.sample_id == name)
     digest = basis_digest(
         population,
@@ -93,7 +99,7 @@ def override(
     )
     return Override(
         "R1", "2026-01-01T00:00:00Z", "Ada", "", "", name, population, action, row["gate"], new_gate, digest,
-        digest_of_text(new_gate) if new_gate else "", "TOO_LOW", "cuts the negatives", "N", "treg:1.0.0",
+        digest_of_text(new_gate) if new_gate else "", "TOO_LOW", "cuts the negatives", "N", f"{panel}:1.0.0",
         digest_of_text(HEADER),
     )  # fmt: skip
 

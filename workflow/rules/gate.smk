@@ -124,6 +124,7 @@ rule collect:
 rule score:
     input:
         LAYOUT.inventory,
+        LAYOUT.quality,
         LAYOUT.joined_gates,
         LAYOUT.joined_populations,
         [LAYOUT.unit_tails(*job) for job in PLAN.gating_jobs],
