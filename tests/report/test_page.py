@@ -297,6 +297,14 @@ def test_a_gate_placed_by_hand_is_listed_with_who_when_why_and_what_it_changed()
     assert value[:5] == ["TREGABS", "cells/µL", "20", "16", "-4"]
 
 
+def test_a_flagged_value_names_the_overrides_that_it_rests_on():
+    rests = override_rows().assign(specimen="001.Week 12", measure=["percent_of_parent", "TREGABS"])
+    rows = rows_of(render_report(tables_of(counts_of(TREG), overrides=rests)), "l1-values")
+    assert {tuple(row[:2]): row[-1] for row in rows} == {
+        ("001", "Week 12"): "R1", ("002", "Week 12"): "–", ("004", "Week 6"): "–",
+    }  # fmt: skip
+
+
 def test_a_population_that_was_taken_out_has_nothing_after():
     gone = override_rows(action="exclude", after=None, events_after=None, parent_events_after=None)
     _, gate, _ = rows_of(render_report(tables_of(counts_of(TREG), overrides=gone)), "l2")

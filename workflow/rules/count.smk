@@ -26,9 +26,9 @@ rule dataset:
         LAYOUT.specimens,
     output:
         LAYOUT.candidates,
-        LAYOUT.counts,
+        shown(LAYOUT.counts, "counts", "Dataset"),
         LAYOUT.counts_parquet,
-        LAYOUT.visit_wide,
+        shown(LAYOUT.visit_wide, "visit_wide", "Dataset"),
     log:
         LAYOUT.log("dataset"),
     params:

@@ -133,7 +133,7 @@ rule score:
         LAYOUT.gates,
         LAYOUT.populations,
         LAYOUT.qc_donor,
-        LAYOUT.review_scores,
+        shown(LAYOUT.review_scores, "scores", "Gates"),
     log:
         LAYOUT.log("score"),
     params:

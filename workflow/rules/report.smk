@@ -20,9 +20,9 @@ rule report:
         [LAYOUT.matrix_pictures(panel, batch) for panel, batch in PLAN.matrices],
         [LAYOUT.matrices_compared(panel) for panel in PLAN.judged_panels()],
     output:
-        LAYOUT.report,
-        PLAN.summaries,
-        LAYOUT.listings,
+        shown(LAYOUT.report, "report", "Report"),
+        [shown(path, path.name[:2], "Tables") for path in PLAN.summaries],
+        [shown(path, "listing", "Tables") for path in LAYOUT.listings],
     log:
         LAYOUT.log("report"),
     params:
@@ -43,7 +43,7 @@ rule review:
         [LAYOUT.strategy(panel) for panel in sorted(PLAN.trial.settings.panels)],
         [LAYOUT.unit_pictures(*job) for job in PLAN.gating_jobs],
     output:
-        LAYOUT.review,
+        shown(LAYOUT.review, "review", "Gates"),
     log:
         LAYOUT.log("review"),
     params:

@@ -16,9 +16,11 @@ from cytotrial.terms import Outcome, Status
 
 L2 = "l2"
 
+OverrideIds = dict[tuple[str, str], list[str]]
+
 _VALUE_COLUMNS = (
     *("Subject", "Visit", "Specimen", "Tubes", "Parameter", "Status", "Reasons", "Class"),
-    *("Gating version", "In T1", "Value", "Unit", "Events", "Parent events", "CV %"),
+    *("Gating version", "In T1", "Value", "Unit", "Events", "Parent events", "CV %", "Overrides"),
 )
 _OVERRIDE_COLUMNS = (
     *("Gate and values", "Unit", "Before", "After", "Change"),
@@ -52,7 +54,8 @@ def flagged_values(tables: ReportTables) -> Table:
     counts = tables.counts
     missing = counts["value"].isna()
     flagged = counts[~missing & (counts["status"].ne(Status.OK.value) | counts["flags"].ne(""))]
-    rows = [*_rows_missing(counts[missing]), *(_flagged_row(row) for row in rows_of(flagged))]
+    ids = _override_ids(tables.overrides)
+    rows = [*_rows_missing(counts[missing], ids), *(_flagged_row(row, ids) for row in rows_of(flagged))]
     rows.sort(key=lambda row: (row[0], order.get(row[1], len(order)), row))
     return Table(
         id="l1-values",
@@ -67,25 +70,35 @@ def flagged_values(tables: ReportTables) -> Table:
     )
 
 
-def _rows_missing(missing: pd.DataFrame) -> list[Row]:
+def _override_ids(overrides: pd.DataFrame | None) -> OverrideIds:
+    """(specimen, parameter) → the overrides that its value rests on."""
+    ids: OverrideIds = {}
+    for row in [] if overrides is None else rows_of(overrides):
+        ids.setdefault((row.specimen, row.measure), []).append(row.override_id)
+    return ids
+
+
+def _rows_missing(missing: pd.DataFrame, ids: OverrideIds) -> list[Row]:
     keys = ["subject", "visit", "specimen", "sample_ids", "status", "flags", "gating_version"]
     return [
         (
             *(subject, visit, specimen, spaced(tubes), distinct(part["parameter"]), status, spaced(flags)),
             *("", version, "no", DASH, "", DASH, DASH, DASH),
+            distinct(name for code in part["parameter"] for name in ids.get((specimen, code), ())),
         )
         for key, part in missing.groupby(keys, sort=True)
         for subject, visit, specimen, tubes, status, flags, version in [as_texts(key)]
     ]
 
 
-def _flagged_row(row: Any) -> Row:
+def _flagged_row(row: Any, ids: OverrideIds) -> Row:
     return (
         *(row.subject, row.visit, row.specimen, spaced(row.sample_ids), row.parameter, row.status),
         *(spaced(row.flags), row.quantifiable.lower(), row.gating_version),
         "yes" if row.analysis == "Y" else "no",
         *(short(row.value), unit_label(row.unit), whole(row.events), whole(row.parent_events)),
         number(row.cv_percent, 1),
+        distinct(ids.get((row.specimen, row.parameter), ())),
     )
 
 

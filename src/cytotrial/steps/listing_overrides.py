@@ -14,16 +14,13 @@ _NUMBERS = ("events_before", "parent_events_before", "events_after", "parent_eve
 
 
 def overrides_listed(plan: Plan) -> list[Row]:
-    """A row for the gate of each override, then one for each value of counts.csv that rests on it."""
+    """A row for the gate of each override, in the order of time, then one for each value that rests on it."""
     tubes = {tube.sample_id: tube for tube in plan.trial.tubes}
     values: dict[tuple[str, str], list[Mapping[str, str]]] = {}
     for row in read_table(plan.layout.values_by_hand):
         values.setdefault((row["override_id"], row["sample_id"]), []).append(row)
-    return [
-        row
-        for override in read_table(plan.layout.by_hand)
-        for row in _rows(override, tubes[override["sample_id"]], values)
-    ]
+    in_time = sorted(read_table(plan.layout.by_hand), key=lambda row: (row["utc"], row["override_id"]))
+    return [row for override in in_time for row in _rows(override, tubes[override["sample_id"]], values)]
 
 
 def _rows(
