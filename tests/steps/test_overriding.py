@@ -22,14 +22,16 @@ from cytotrial.files.overrides import (
 )
 from cytotrial.files.reference import read_reference
 from cytotrial.files.strategy import read_strategies
-from cytotrial.files.tables import read_table
+from cytotrial.files.tables import read_table, write_table
 from cytotrial.steps.check import check_unit
 from cytotrial.steps.compensate import compensate_batch
 from cytotrial.steps.gate import gate_unit
 from cytotrial.steps.gates_table import gate_of_row
+from cytotrial.steps.layout import BY_HAND, Layout
 from cytotrial.steps.learn import learn_reference
 from cytotrial.steps.plan import Plan, make_plan
 from cytotrial.steps.strategies import compile_gating
+from cytotrial.steps.summary import overrides_not_applied
 from cytotrial.terms import Role
 from tests.steps.running import leave_the_batch_alone
 
@@ -196,7 +198,9 @@ def test_an_excluded_population_has_its_events_before_and_none_after(here: Path)
     assert (told["outcome"], told["events_after"], told["percent_after"]) == ("applied", "", "")
 
 
-def test_a_stale_override_is_told_with_the_reason_and_the_automatic_events(here: Path):
+def test_a_stale_override_is_told_with_the_reason_and_the_automatic_events(
+    here: Path, capsys: pytest.CaptureFixture[str]
+):
     plan, gates, before = gated()
     row = replace(override(plan, gates, "FOXP3+", new_gate=higher(gates, "FOXP3+")), old_sha="0" * 64)
     write_overrides(FILE, [row])
@@ -205,6 +209,16 @@ def test_a_stale_override_is_told_with_the_reason_and_the_automatic_events(here:
     assert told["outcome"] == "stale"
     assert "has changed since the override was made" in told["why"]
     assert told["events_after"] == told["events_before"] == before[row.sample_id, "FOXP3+"]["events"]
+    assert f"not applied: override R1 (tube {row.sample_id}, FOXP3+)" in capsys.readouterr().err
+
+
+def test_the_summary_of_a_run_names_the_overrides_that_are_not_applied(tmp_path: Path):
+    layout = Layout(tmp_path)
+    assert overrides_not_applied(layout) == []
+    row = {"override_id": "R1", "sample_id": "T1", "population": "CD4+"}
+    stale = {**dict.fromkeys(BY_HAND), **row, "outcome": "stale", "why": "the gate moved"}
+    write_table(layout.by_hand, BY_HAND, [{**stale, "override_id": "R0", "why": ""}, stale])
+    assert overrides_not_applied(layout) == ["override R1 of T1, CD4+, is not applied: the gate moved"]
 
 
 def test_an_override_of_a_tube_without_gates_is_told_as_not_applied(here: Path):

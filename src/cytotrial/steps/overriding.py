@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
@@ -55,6 +56,8 @@ def by_hand(plan: Plan, loaded: LoadedTube, gated: GatedTube) -> ByHand:
         for name, row in standing.excluded.items()
     }
     stale = [entry.override.population for entry in standing.stale]
+    for entry in standing.stale:
+        print(f"not applied: {entry}", file=sys.stderr)
     return ByHand(with_gates_by_hand(gated, standing.gates, excluded, stale=stale), gated, standing)
 
 
