@@ -66,10 +66,11 @@ def _failed_values(rows: Sequence[Mapping[str, str]]) -> list[str]:
 def overrides_not_applied(layout: Layout) -> list[str]:
     """A line for each gate by hand that is not applied."""
     rows = read_table(layout.by_hand) if layout.by_hand.is_file() else []
-    kept_out = [row for row in rows if row["why"]]
     return [
-        f"override {row['override_id']} of {row['sample_id']}, {row['population']}, is not applied: {row['why']}"
-        for row in kept_out
+        f"override {row['override_id']} of {row['sample_id']}, {row['population']}, is not applied: "
+        f"{row['why']}"
+        for row in rows
+        if row["why"]
     ]
 
 
