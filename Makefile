@@ -25,7 +25,7 @@ resources/demo/sheets/samples.tsv: $(READY)
 
 demo: resources/demo/sheets/samples.tsv
 	@echo "running the pipeline; every step is in .snakemake/log"
-	@$(BIN)/snakemake --quiet all || { tail -n 60 "$$(ls -t .snakemake/log/*.log | head -n 1)"; exit 1; }
+	@$(BIN)/snakemake $$([ -t 2 ] || echo --quiet all) || { tail -n 60 "$$(ls -t .snakemake/log/*.log | head -n 1)"; exit 1; }
 	@$(BIN)/cytotrial summary
 
 test: lint

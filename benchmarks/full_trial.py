@@ -33,7 +33,7 @@ from cytotrial.settings import Absolute, Percent, Settings
 from cytotrial.steps.count import count_specimens
 from cytotrial.steps.dataset import write_dataset
 from cytotrial.steps.draws import Draw
-from cytotrial.steps.layout import INVENTORY, POPULATIONS, QUALITY
+from cytotrial.steps.layout import AUTOMATIC, BY_HAND, INVENTORY, POPULATIONS, QUALITY
 from cytotrial.steps.plan import Plan, make_plan
 from cytotrial.steps.values import values_of
 from cytotrial.terms import Role, Tube
@@ -179,7 +179,12 @@ def write_true_gates(plan: Plan) -> None:
             for tube in plan.trial.tubes
         ],
     )
-    write_table(layout.quality, QUALITY, [])
+    for path, columns in (
+        (layout.quality, QUALITY),
+        (layout.automatic, AUTOMATIC),
+        (layout.by_hand, BY_HAND),
+    ):
+        write_table(path, columns, [])
     rows = [row for tube in plan.trial.tubes for row in _populations(tube, events, settings)]
     write_table(layout.populations, POPULATIONS, rows)
 

@@ -19,10 +19,10 @@ function prepareTube(plain, tube, index) {
     return { ...cell, x, y, parent: gate.parent, gate, flagged: cell.score >= plain.doubtful || gate.flags.length > 0 };
   });
   const lines = tube.lines.map((line) => ({ ...line, x: plain.axes[line.x] }));
-  const score = cells.reduce((most, cell) => Math.max(most, cell.score), 0);
+  const score = cells.reduce((most, cell) => Math.max(most, cell.score), tube.doubt.score);
   const codes = [...tube.flags, ...gates.flatMap((gate) => gate.flags)].map((flag) => flag.split(":")[0]);
   const allFlags = [...new Set(codes)].sort();
-  const flagged = tube.flags.length + tube.missing.length > 0 || cells.some((cell) => cell.flagged);
+  const flagged = tube.flags.length + tube.missing.length > 0 || tube.doubt.score >= plain.doubtful || cells.some((cell) => cell.flagged);
   const axes = tube.sampled.map((place) => plain.axes[place]);
   return { ...tube, index, gates, byName, cells, lines, score, allFlags, flagged, axes };
 }

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +17,7 @@ import click
 
 from cytotrial import __version__
 from cytotrial.errors import ConfigError, CytotrialError
+from cytotrial.progress import Progress, untold
 
 if TYPE_CHECKING:
     from cytotrial.steps.plan import Plan
@@ -33,6 +35,21 @@ config_option = click.option(
 panel_option = click.option("--panel", required=True, help="Panel, as named in the configuration.")
 batch_option = click.option("--batch", required=True, help="Batch, as named in the sample sheet.")
 unit_option = click.option("--unit", required=True, help="Unit of work, such as subject.S001 or batch.B01.")
+
+
+@contextmanager
+def _bar(label: str) -> Iterator[Progress]:
+    """A bar on the terminal's error stream while something is at work; nothing where nobody watches."""
+    if not sys.stderr.isatty():
+        yield untold
+        return
+    with click.progressbar(length=1, label=label, file=sys.stderr) as bar:
+
+        def advance(done: int, total: int) -> None:
+            bar.length = total
+            bar.update(done - bar.pos)
+
+        yield advance
 
 
 def _plan(config: Path) -> Plan:
@@ -98,9 +115,9 @@ def demo(
     from cytotrial.demo import write_demo
     from cytotrial.steps.example import write_configuration
 
-    made = write_demo(
-        folder, subjects=subjects, events=events, seed=seed, shift=shift, labels=labels, expert=expert
-    )
+    choices: dict[str, Any] = {"subjects": subjects, "events": events, "seed": seed, "shift": shift}
+    with _bar("writing tubes") as progress:
+        made = write_demo(folder, **choices, labels=labels, expert=expert, progress=progress)
     click.echo(f"{made.subjects} subjects, {made.tubes} tubes, {made.n_bytes / 1e6:.0f} MB in {folder}")
     if config := write_configuration(folder):
         click.echo(f"run it: snakemake --configfile {config}")
@@ -128,13 +145,8 @@ def init(folder: Path, output: Path, pattern: str | None) -> None:
     """
     from cytotrial.steps.propose import propose_study
 
-    with click.progressbar(length=1, label="reading headers", file=sys.stderr) as bar:
-
-        def advance(done: int, total: int) -> None:
-            bar.length = total
-            bar.update(done - bar.pos)
-
-        proposal = propose_study(folder, pattern=pattern, output=output, progress=advance)
+    with _bar("reading headers") as progress:
+        proposal = propose_study(folder, pattern=pattern, output=output, progress=progress)
     click.echo(proposal.in_words())
 
 
@@ -262,7 +274,9 @@ def learn_reference(config: Path, panel: str) -> None:
     """
     from cytotrial.steps.learn import learn_reference as step
 
-    click.echo(step(config, panel=panel))
+    with _bar("reading tubes") as progress:
+        words = step(config, panel=panel, progress=progress)
+    click.echo(words)
 
 
 @cli.command()
@@ -505,7 +519,9 @@ def load(config: Path, address: str, schema: str | None) -> None:
     """
     from cytotrial.steps.load import load_into
 
-    click.echo(load_into(config, address, schema=schema))
+    with _bar("copying tables") as progress:
+        words = load_into(config, address, schema=schema, progress=progress)
+    click.echo(words)
 
 
 @cli.command()
@@ -540,7 +556,8 @@ def export_gates(config: Path, samples: tuple[str, ...], panel: str | None, chec
     """
     from cytotrial.steps.export import export_gates as step
 
-    done = step(_plan(config), samples=samples, panel=panel, check=check_them)
+    with _bar("writing gates") as progress:
+        done = step(_plan(config), samples=samples, panel=panel, check=check_them, progress=progress)
     click.echo(done.in_words())
     sys.exit(0 if done.complete else 2)
 
@@ -577,7 +594,8 @@ def verify(config: Path, final: bool) -> None:
     """
     from cytotrial.steps.verify import verify as step
 
-    text, good = step(config, final=final)
+    with _bar("reading raw files") as progress:
+        text, good = step(config, final=final, progress=progress)
     click.echo(text)
     sys.exit(0 if good else 1)
 
@@ -636,7 +654,9 @@ def agreement(
     from cytotrial.science.agreement_summary import Wanted
     from cytotrial.steps.agreement import compare_with_manual
 
-    done = compare_with_manual(_plan(config), manual, wanted=Wanted(min_ccc, min_f1), **choices)
+    wanted = Wanted(min_ccc, min_f1)
+    with _bar("comparing tubes") as progress:
+        done = compare_with_manual(_plan(config), manual, wanted=wanted, progress=progress, **choices)
     click.echo(done.in_words())
     sys.exit(0 if done.complete else 2)
 
@@ -660,7 +680,9 @@ def compare(config: Path, old: Path, new: Path, output: Path | None, n_tubes: in
     """
     from cytotrial.steps.compare import compare_results
 
-    click.echo(compare_results(old, new, config=config, output=output, n_tubes=n_tubes).in_words())
+    with _bar("picturing tubes") as progress:
+        done = compare_results(old, new, config=config, output=output, n_tubes=n_tubes, progress=progress)
+    click.echo(done.in_words())
 
 
 @cli.command()

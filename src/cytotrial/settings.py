@@ -502,6 +502,20 @@ class Doubt(Model):
     few_parents: int = Field(
         200, ge=0, description="A gate found on fewer events of its parent is flagged FEW_PARENTS."
     )
+    unsteady_percent: float = Field(
+        1.0,
+        ge=0,
+        le=100,
+        description="A tube that lost more than this share of its events to unsteady acquisition is first "
+        "to be reviewed; no flag, no value changes.",
+    )
+    small_tube: float = Field(
+        0.25,
+        ge=0,
+        le=1,
+        description="A tube with fewer events than this share of the median of its panel's sample tubes is "
+        "first to be reviewed; no flag, no value changes.",
+    )
     hold_back: list[Annotated[str, Field(pattern=r"^[A-Z][A-Z0-9_]+$")]] = Field(
         default_factory=lambda: ["FEW_PARENTS"],
         description="Flags that hold a value back: status FAIL, with the reason, and no number.",

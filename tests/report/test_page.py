@@ -273,8 +273,48 @@ def test_a_check_of_the_dataset_that_failed_stands_first():
     ]
 
 
-def test_gates_placed_by_hand_are_listed(page: str):
-    assert [row[:2] for row in rows_of(page, "l2")] == [["001.a", "CD4"]]
+def override_rows(**changes: object) -> pd.DataFrame:
+    """An override of one gate and the value that rests on it: 100 of 1,000 events become 80."""
+    about = {
+        "override_id": "R1", "outcome": "applied", "why": "", "utc": "2026-01-01T00:00:00Z", "made_by": "Ada",
+        "reviewed_by": "Bea", "reviewed_utc": "2026-01-02T00:00:00Z", "sample_id": "001.a", "subject": "001",
+        "visit": "Baseline", "specimen": "001.Baseline", "panel": "treg", "population": "FOXP3+",
+        "parent": "CD4+", "action": "move", "reason_code": "TOO_LOW", "reason_text": "cuts the negatives",
+        "events_before": 100, "parent_events_before": 1000, "events_after": 80, "parent_events_after": 1000,
+    }  # fmt: skip
+    gate = {**about, "measure": "percent_of_parent", "unit": "%", "before": 10.0, "after": 8.0}
+    value = {**about, "measure": "TREGABS", "unit": "10^6/L", "before": 20.0, "after": 16.0}
+    return pd.DataFrame([{**gate, **changes}, {**value, **changes}])
+
+
+def test_a_gate_placed_by_hand_is_listed_with_who_when_why_and_what_it_changed():
+    head, gate, value = rows_of(render_report(tables_of(counts_of(TREG), overrides=override_rows())), "l2")
+    assert head == [
+        "R1 · move FOXP3+ · tube 001.a (001, Baseline) · applied · made by Ada, 2026-01-01T00:00:00Z; "
+        "reviewed by Bea, 2026-01-02T00:00:00Z · TOO_LOW: cuts the negatives"
+    ]
+    assert gate == ["FOXP3+, % of CD4+", "%", "10", "8", "-2", "100", "1000", "80", "1000"]
+    assert value[:5] == ["TREGABS", "cells/µL", "20", "16", "-4"]
+
+
+def test_a_flagged_value_names_the_overrides_that_it_rests_on():
+    rests = override_rows().assign(specimen="001.Week 12", measure=["percent_of_parent", "TREGABS"])
+    rows = rows_of(render_report(tables_of(counts_of(TREG), overrides=rests)), "l1-values")
+    assert {tuple(row[:2]): row[-1] for row in rows} == {
+        ("001", "Week 12"): "R1", ("002", "Week 12"): "–", ("004", "Week 6"): "–",
+    }  # fmt: skip
+
+
+def test_a_population_that_was_taken_out_has_nothing_after():
+    gone = override_rows(action="exclude", after=None, events_after=None, parent_events_after=None)
+    _, gate, _ = rows_of(render_report(tables_of(counts_of(TREG), overrides=gone)), "l2")
+    assert gate[2:] == ["10", "–", "–", "100", "1000", "–", "–"]
+
+
+def test_an_override_that_does_not_stand_is_listed_with_the_reason():
+    why = "the automatic gate has another place than when the override was made"
+    page = render_report(tables_of(counts_of(TREG), overrides=override_rows(outcome="stale", why=why)))
+    assert f"STALE, not applied: {why}" in rows_of(page, "l2")[0][0]
 
 
 def test_clinical_values_are_measured_or_counted():

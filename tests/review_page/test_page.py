@@ -50,7 +50,8 @@ def tube(**changes: Any) -> ReviewTube:
     about = {
         "id": "T1", "panel": "treg", "batch": "B1", "role": "sample", "template": "treg:1.0.0", "missing": [],
         "sha256": "ab" * 32, "strategy": 0, "root": 10, "flags": [], "gates": [gate], "lines": [],
-        "conditions": [], "sampled": [], "cells": [cell], "subject": "S1", "visit": "W0", "visitOrder": 1,
+        "doubt": {"score": 0.0, "reasons": []}, "conditions": [], "sampled": [], "cells": [cell],
+        "subject": "S1", "visit": "W0", "visitOrder": 1,
     }  # fmt: skip
     return ReviewTube({**about, **changes}, pack_counts(plane) + pack_counts(line) + pack_counts(line))
 

@@ -27,7 +27,7 @@ export const EVENTS = [
 export function studyOf(ids, changes = {}) {
   const tube = (id) => ({
     id, panel: "treg", batch: "B1", role: "sample", template: "treg:1.0.0", sha256: "ab".repeat(32), strategy: 0,
-    root: EVENTS.length, flags: [], conditions: ["T cells", "CD25+", "FOXP3+"], sampled: [0, 1, 2], subject: "S1", visit: "W0", lines: [], missing: [],
+    root: EVENTS.length, flags: [], doubt: { score: 0, reasons: [] }, conditions: ["T cells", "CD25+", "FOXP3+"], sampled: [0, 1, 2], subject: "S1", visit: "W0", lines: [], missing: [],
     gates: GATES.map(({ gate, ...rest }) => ({ ...rest, text: JSON.stringify(gate), origin: "template", confidence: null, flags: [] })),
     cells: [
       { population: "T cells", edits: ["T cells"], bins: 128, x: 0, y: 1, score: 0.1, reasons: [], borrowed: false, controls: [] },

@@ -22,14 +22,17 @@ from cytotrial.files.overrides import (
 )
 from cytotrial.files.reference import read_reference
 from cytotrial.files.strategy import read_strategies
-from cytotrial.files.tables import read_table
+from cytotrial.files.tables import read_table, write_table
 from cytotrial.steps.check import check_unit
 from cytotrial.steps.compensate import compensate_batch
 from cytotrial.steps.gate import gate_unit
 from cytotrial.steps.gates_table import gate_of_row
+from cytotrial.steps.layout import BY_HAND, Layout
 from cytotrial.steps.learn import learn_reference
 from cytotrial.steps.plan import Plan, make_plan
 from cytotrial.steps.strategies import compile_gating
+from cytotrial.steps.summary import overrides_not_applied
+from cytotrial.terms import Role
 from tests.steps.running import leave_the_batch_alone
 
 CONFIG, FILE = Path("config/config.yaml"), Path("config/overrides.tsv")
@@ -74,14 +77,20 @@ def gated() -> tuple[Plan, Rows, dict[tuple[str, str], dict[str, str]]]:
 
 
 def override(
-    plan: Plan, gates: Rows, population: str, *, action: str = "move", new_gate: str = ""
+    plan: Plan,
+    gates: Rows,
+    population: str,
+    *,
+    action: str = "move",
+    new_gate: str = "",
+    panel: str = "treg",
 ) -> Override:
     """A row about the first tube's gate of a population, as the review page would make it."""
     row = next(row for row in gates if row["population"] == population)
     name = row["sample_id"]
     placed = {entry["population"]: gate_of_row(entry) for entry in gates if entry["sample_id"] == name}
     texts = {entry["population"]: entry["gate"] for entry in gates if entry["sample_id"] == name}
-    (strategy,) = read_strategies(plan.layout.strategy("treg")).values()
+    (strategy,) = read_strategies(plan.layout.strategy(panel)).values()
     tube = next(tube for tube in plan.trial.tubes if tube.sample_id == name)
     digest = basis_digest(
         population,
@@ -92,7 +101,7 @@ def override(
     )
     return Override(
         "R1", "2026-01-01T00:00:00Z", "Ada", "", "", name, population, action, row["gate"], new_gate, digest,
-        digest_of_text(new_gate) if new_gate else "", "TOO_LOW", "cuts the negatives", "N", "treg:1.0.0",
+        digest_of_text(new_gate) if new_gate else "", "TOO_LOW", "cuts the negatives", "N", f"{panel}:1.0.0",
         digest_of_text(HEADER),
     )  # fmt: skip
 
@@ -140,6 +149,105 @@ def test_an_override_of_a_gate_that_has_moved_since_is_flagged_and_not_applied(h
     key = stale.sample_id, "FOXP3+"
     assert after[key]["events"] == before[key]["events"]
     assert "STALE_OVERRIDE:FOXP3+" in after[key]["flags"]
+
+
+def by_hand(plan: Plan) -> list[dict[str, str]]:
+    return read_table(plan.layout.unit_by_hand("treg", UNIT))
+
+
+def test_what_the_tube_would_be_without_its_override_is_kept_beside_it(here: Path):
+    plan, gates, before = gated()
+    row = override(plan, gates, "FOXP3+", new_gate=higher(gates, "FOXP3+"))
+    write_overrides(FILE, [row])
+    plan, _, after = gated()
+    automatic = read_table(plan.layout.unit_automatic("treg", UNIT))
+    own = {key[1]: entry for key, entry in before.items() if key[0] == row.sample_id}
+    assert {entry["population"]: entry["events"] for entry in automatic} == {
+        name: entry["events"] for name, entry in own.items()
+    }
+    (told,) = by_hand(plan)
+    key = row.sample_id, "FOXP3+"
+    assert (told["override_id"], told["outcome"], told["made_by"]) == ("R1", "applied", "Ada")
+    assert told["events_before"] == before[key]["events"]
+    assert told["events_after"] == after[key]["events"]
+    assert float(told["percent_before"]) == pytest.approx(float(before[key]["percent_of_parent"]))
+    assert float(told["percent_after"]) < float(told["percent_before"])
+
+
+def test_without_overrides_nothing_is_kept_beside(here: Path):
+    plan, _, _ = gated()
+    assert (by_hand(plan), read_table(plan.layout.unit_automatic("treg", UNIT))) == ([], [])
+
+
+def test_an_approved_gate_is_told_and_changes_nothing(here: Path):
+    plan, gates, before = gated()
+    write_overrides(FILE, [override(plan, gates, "FOXP3+", action="accept")])
+    plan, _, after = gated()
+    assert after == before
+    (told,) = by_hand(plan)
+    assert (told["outcome"], told["events_after"]) == ("accepted", told["events_before"])
+
+
+def test_an_excluded_population_has_its_events_before_and_none_after(here: Path):
+    plan, gates, before = gated()
+    row = override(plan, gates, "CD25+", action="exclude")
+    write_overrides(FILE, [row])
+    plan, _, _ = gated()
+    (told,) = by_hand(plan)
+    assert told["events_before"] == before[row.sample_id, "CD25+"]["events"]
+    assert (told["outcome"], told["events_after"], told["percent_after"]) == ("applied", "", "")
+
+
+def test_a_stale_override_is_told_with_the_reason_and_the_automatic_events(
+    here: Path, capsys: pytest.CaptureFixture[str]
+):
+    plan, gates, before = gated()
+    row = replace(override(plan, gates, "FOXP3+", new_gate=higher(gates, "FOXP3+")), old_sha="0" * 64)
+    write_overrides(FILE, [row])
+    plan, _, _ = gated()
+    (told,) = by_hand(plan)
+    assert told["outcome"] == "stale"
+    assert "has changed since the override was made" in told["why"]
+    assert told["events_after"] == told["events_before"] == before[row.sample_id, "FOXP3+"]["events"]
+    assert f"not applied: override R1 (tube {row.sample_id}, FOXP3+)" in capsys.readouterr().err
+
+
+def test_the_summary_of_a_run_names_the_overrides_that_are_not_applied(tmp_path: Path):
+    layout = Layout(tmp_path)
+    assert overrides_not_applied(layout) == []
+    row = {"override_id": "R1", "sample_id": "T1", "population": "CD4+"}
+    stale = {**dict.fromkeys(BY_HAND), **row, "outcome": "stale", "why": "the gate moved"}
+    write_table(layout.by_hand, BY_HAND, [{**stale, "override_id": "R0", "why": ""}, stale])
+    assert overrides_not_applied(layout) == ["override R1 of T1, CD4+, is not applied: the gate moved"]
+
+
+def test_an_override_of_a_tube_without_gates_is_told_as_not_applied(here: Path):
+    plan, gates, _ = gated()
+    row = override(plan, gates, "FOXP3+", new_gate=higher(gates, "FOXP3+"))
+    write_overrides(FILE, [row])
+    tube = next(tube for tube in plan.trial.tubes if tube.sample_id == row.sample_id)
+    path = plan.path_of(tube)
+    whole = path.read_bytes()
+    try:
+        path.write_bytes(whole[:2000])
+        check_unit(make_plan(CONFIG), UNIT)
+        plan, _, _ = gated()
+    finally:
+        path.write_bytes(whole)
+        check_unit(make_plan(CONFIG), UNIT)
+    (told,) = by_hand(plan)
+    assert (told["outcome"], told["events_after"]) == ("not_gated", "")
+    assert told["why"]
+
+
+def test_an_override_of_a_single_stain_is_refused(here: Path):
+    plan, gates, _ = gated()
+    stain = next(tube.sample_id for tube in plan.trial.tubes if tube.role is Role.SINGLE_STAIN)
+    write_overrides(FILE, [replace(override(plan, gates, "FOXP3+", action="accept"), sample_id=stain)])
+    with pytest.raises(
+        ConfigError, match=f"R1: '{stain}' is a tube of role single_stain, which has no gates"
+    ):
+        make_plan(CONFIG)
 
 
 def test_only_the_units_of_tubes_with_overrides_depend_on_the_file(here: Path):

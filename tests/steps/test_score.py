@@ -10,11 +10,12 @@ from pathlib import Path
 import pytest
 
 from cytotrial.demo import write_demo
-from cytotrial.files.tables import read_table
+from cytotrial.files.tables import read_table, write_table
 from cytotrial.steps.count import count_specimens
 from cytotrial.steps.layout import JUDGED, POPULATIONS
 from cytotrial.steps.plan import Plan, make_plan
 from cytotrial.steps.score import score_gating
+from cytotrial.terms import Role
 from tests.steps.running import run_to_the_joined_tables
 
 CONFIG = Path("config/config.yaml")
@@ -152,6 +153,52 @@ def test_what_to_look_at_first_is_scored_from_0_to_1(here: Path):
     assert all(0 <= float(row["score"]) <= 1 for row in scores)
     failed = {(row["sample_id"], row["population"]) for row in populations if row["status"] == "FAIL"}
     assert {float(row["score"]) for row in scores if (row["sample_id"], row["population"]) in failed} <= {1.0}
+
+
+def change(path: Path, sample_id: str, **cells: str) -> None:
+    """Give one tube's row of a table other cells."""
+    rows = read_table(path)
+    rows = [{**row, **cells} if row["sample_id"] == sample_id else row for row in rows]
+    write_table(path, list(rows[0]), rows)
+
+
+@pytest.mark.parametrize(
+    ("name", "cells", "reason"),
+    [
+        ("quality", {"removed_percent": "12.73", "margin_percent": "0.1"}, "UNSTEADY:12.6%"),
+        ("quality", {"flags": "DRIFT:PE-A"}, "DRIFT:PE-A"),
+        ("quality", {"events": "400"}, "SMALL_TUBE:400"),
+        ("inventory", {"status": "reject", "code": "TRUNCATED"}, "TRUNCATED"),
+    ],
+)
+def test_a_tube_with_a_fault_of_its_own_comes_before_every_gate_that_is_only_the_farthest(
+    here: Path, name: str, cells: dict[str, str], reason: str
+):
+    plan = make_plan(CONFIG)
+    sample = next(t.sample_id for t in plan.trial.tubes if t.role is Role.SAMPLE and t.status == "DONE")
+    path = getattr(plan.layout, name)
+    before = read_table(path)
+    try:
+        change(path, sample, **cells)
+        plan, _, _ = scored()
+    finally:
+        write_table(path, list(before[0]), before)
+    rows = of(read_table(plan.layout.review_scores), population="root")
+    (row,) = of(rows, sample_id=sample)
+    assert (row["score"], row["reasons"]) == ("1", reason)
+
+
+def test_some_bins_that_are_off_by_chance_make_no_fault(here: Path):
+    plan = make_plan(CONFIG)
+    sample = next(t.sample_id for t in plan.trial.tubes if t.role is Role.SAMPLE and t.status == "DONE")
+    before = read_table(plan.layout.quality)
+    try:
+        change(plan.layout.quality, sample, removed_percent="0.9", margin_percent="0", flags="")
+        plan, _, _ = scored()
+    finally:
+        write_table(plan.layout.quality, list(before[0]), before)
+    (row,) = of(read_table(plan.layout.review_scores), population="root", sample_id=sample)
+    assert (row["score"], row["reasons"]) == ("0", "")
 
 
 def test_the_donor_of_quality_control_is_followed_and_is_in_no_table_of_the_trial(here: Path):

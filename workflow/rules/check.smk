@@ -20,7 +20,7 @@ rule inventory:
     input:
         [LAYOUT.checked(unit) for unit in PLAN.units],
     output:
-        LAYOUT.inventory,
+        shown(LAYOUT.inventory, "inventory", "Dataset"),
     log:
         LAYOUT.log("inventory"),
     params:

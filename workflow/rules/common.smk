@@ -92,6 +92,16 @@ def fetched(tubes):
     return [ancient(storage(PLAN.url_of(path))) for path in PLAN.files_of(tubes)]
 
 
+def shown(path, caption, category):
+    """An output that `snakemake --report` shows, with its caption from workflow/report."""
+    return report(
+        str(path),
+        caption=f"../report/{caption}.rst",
+        category=category,
+        labels={"file": path.name},
+    )
+
+
 def matrix_file(w):
     """The file a matrix is read from, if it comes from a file."""
     mode = PLAN.compensation(w.panel, w.batch)

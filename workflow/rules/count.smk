@@ -6,8 +6,11 @@ rule count:
         LAYOUT.inventory,
         LAYOUT.populations,
         LAYOUT.quality,
+        LAYOUT.automatic,
+        LAYOUT.by_hand,
     output:
         LAYOUT.specimens,
+        LAYOUT.values_by_hand,
     log:
         LAYOUT.log("count"),
     params:
@@ -23,9 +26,9 @@ rule dataset:
         LAYOUT.specimens,
     output:
         LAYOUT.candidates,
-        LAYOUT.counts,
+        shown(LAYOUT.counts, "counts", "Dataset"),
         LAYOUT.counts_parquet,
-        LAYOUT.visit_wide,
+        shown(LAYOUT.visit_wide, "visit_wide", "Dataset"),
     log:
         LAYOUT.log("dataset"),
     params:

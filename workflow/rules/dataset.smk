@@ -56,7 +56,7 @@ rule check_dataset:
         LAYOUT.counted_files,
         fcs=fetched(PLAN.trial.tubes),
     output:
-        LAYOUT.checks,
+        shown(LAYOUT.checks, "checks", "Dataset"),
     log:
         LAYOUT.log("check_dataset"),
     params:

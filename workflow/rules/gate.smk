@@ -86,6 +86,8 @@ rule gate:
         populations=LAYOUT.unit_populations("{panel}", "{unit}"),
         pictures=LAYOUT.unit_pictures("{panel}", "{unit}"),
         controls=LAYOUT.unit_tails("{panel}", "{unit}"),
+        automatic=LAYOUT.unit_automatic("{panel}", "{unit}"),
+        by_hand=LAYOUT.unit_by_hand("{panel}", "{unit}"),
     log:
         LAYOUT.log("gate/{panel}.{unit}"),
     params:
@@ -103,10 +105,14 @@ rule collect:
         [LAYOUT.unit_quality(*job) for job in PLAN.gating_jobs],
         [LAYOUT.unit_gates(*job) for job in PLAN.gating_jobs],
         [LAYOUT.unit_populations(*job) for job in PLAN.gating_jobs],
+        [LAYOUT.unit_automatic(*job) for job in PLAN.gating_jobs],
+        [LAYOUT.unit_by_hand(*job) for job in PLAN.gating_jobs],
     output:
         LAYOUT.quality,
         LAYOUT.joined_gates,
         LAYOUT.joined_populations,
+        LAYOUT.automatic,
+        LAYOUT.by_hand,
     log:
         LAYOUT.log("collect"),
     params:
@@ -118,6 +124,7 @@ rule collect:
 rule score:
     input:
         LAYOUT.inventory,
+        LAYOUT.quality,
         LAYOUT.joined_gates,
         LAYOUT.joined_populations,
         [LAYOUT.unit_tails(*job) for job in PLAN.gating_jobs],
@@ -126,7 +133,7 @@ rule score:
         LAYOUT.gates,
         LAYOUT.populations,
         LAYOUT.qc_donor,
-        LAYOUT.review_scores,
+        shown(LAYOUT.review_scores, "scores", "Gates"),
     log:
         LAYOUT.log("score"),
     params:

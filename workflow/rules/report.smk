@@ -12,14 +12,17 @@ rule report:
         LAYOUT.checks,
         LAYOUT.qc_donor,
         LAYOUT.quality,
+        LAYOUT.by_hand,
+        LAYOUT.values_by_hand,
         [LAYOUT.unit_quality(*job) for job in PLAN.gating_jobs],
         [LAYOUT.unit_pictures(*job) for job in PLAN.gating_jobs],
         [LAYOUT.matrix_quality(panel, batch) for panel, batch in PLAN.matrices],
         [LAYOUT.matrix_pictures(panel, batch) for panel, batch in PLAN.matrices],
         [LAYOUT.matrices_compared(panel) for panel in PLAN.judged_panels()],
     output:
-        LAYOUT.report,
-        PLAN.summaries,
+        shown(LAYOUT.report, "report", "Report"),
+        [shown(path, path.name[:2], "Tables") for path in PLAN.summaries],
+        [shown(path, "listing", "Tables") for path in LAYOUT.listings],
     log:
         LAYOUT.log("report"),
     params:
@@ -40,7 +43,7 @@ rule review:
         [LAYOUT.strategy(panel) for panel in sorted(PLAN.trial.settings.panels)],
         [LAYOUT.unit_pictures(*job) for job in PLAN.gating_jobs],
     output:
-        LAYOUT.review,
+        shown(LAYOUT.review, "review", "Gates"),
     log:
         LAYOUT.log("review"),
     params:

@@ -21,6 +21,7 @@ from cytotrial.demo.truth import TubeRows, event_rows, tube_row, write_truth
 from cytotrial.demo.tubes import TRUNCATED_SHARE, TubePlan, acquire_tube, batch_of_panel, plan_tubes
 from cytotrial.errors import CytotrialError
 from cytotrial.files.atomic import replace_file
+from cytotrial.progress import Progress, told, untold
 
 FOLDERS = ("fcs", "sheets", "truth", "expert")
 FEWEST_EVENTS = 500
@@ -47,6 +48,7 @@ def write_demo(
     labels: bool = False,
     expert: bool = False,
     workers: int = 2,
+    progress: Progress = untold,
 ) -> DemoSummary:
     """Write the simulated trial: FCS files below `fcs/`, sheets below `sheets/`, truth below `truth/`.
 
@@ -70,6 +72,8 @@ def write_demo(
         Also write the simulated expert's gates, `expert/<panel>/<sample_id>.xml`.
     workers : int
         Processes to use; the result does not depend on it.
+    progress : callable
+        Told how many tubes have been written.
 
     Raises
     ------
@@ -81,7 +85,8 @@ def write_demo(
     people = [*(cohort_subject(index, seed=seed) for index in range(subjects)), case_subject(seed=seed)]
     plans = plan_tubes(people, n_events=events, seed=seed)
     done = [plan for plan in plans if not plan.missed]
-    rows = list(_write_tubes(folder, done, seed=seed, lab=lab, labels=labels, workers=workers))
+    written_tubes = _write_tubes(folder, done, seed=seed, lab=lab, labels=labels, workers=workers)
+    rows = list(told(written_tubes, len(done), progress))
     write_truth(folder / "truth", people, plans, rows, seed=seed, shift=shift)
     write_sheets(folder / "sheets", people, plans, seed=seed)
     if expert:

@@ -17,6 +17,7 @@ from pathlib import Path
 
 from cytotrial.errors import CytotrialError
 from cytotrial.files.atomic import replace_file
+from cytotrial.progress import Progress, told, untold
 
 _BLOCK = 1 << 20
 
@@ -30,7 +31,9 @@ def sha256_of(path: Path) -> str:
     return digest.hexdigest()
 
 
-def fingerprints(paths: Iterable[Path], *, cache: Path, fresh: bool = False) -> Mapping[str, str]:
+def fingerprints(
+    paths: Iterable[Path], *, cache: Path, fresh: bool = False, progress: Progress = untold
+) -> Mapping[str, str]:
     """SHA-256 of every regular file among `paths`, by the path as text; others are left out.
 
     Parameters
@@ -40,12 +43,15 @@ def fingerprints(paths: Iterable[Path], *, cache: Path, fresh: bool = False) -> 
         JSON file of earlier answers, read and written here; it may be deleted at any time.
     fresh : bool
         Read every file anew, and believe no earlier answer.
+    progress : callable
+        Told how many of the files that are read have been.
     """
     known = {} if fresh else _read(cache)
     stamps = {str(path): _stamp(path) for path in paths}
     stale = [name for name, stamp in stamps.items() if stamp and known.get(name, ["", ""])[0] != stamp]
     with ThreadPoolExecutor(max_workers=min(8, os.cpu_count() or 1)) as pool:
-        digests = dict(zip(stale, pool.map(_sha256_if_readable, stale), strict=True))
+        read = told(pool.map(_sha256_if_readable, stale), len(stale), progress)
+        digests = dict(zip(stale, read, strict=True))
     answers = {name: digests[name] if name in digests else known.get(name, ["", ""])[1] for name in stamps}
     now = {name: [stamp, answers[name]] for name, stamp in stamps.items() if stamp and answers[name]}
     if now != known:

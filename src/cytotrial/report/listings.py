@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import groupby
 from typing import Any
 
 import numpy as np
@@ -13,10 +14,24 @@ from cytotrial.report.tables import PRIVATE, ReportTables, measured, rows_of
 from cytotrial.report.text import DASH, limits_in_words, number, of_all, short, unit_label, whole
 from cytotrial.terms import Outcome, Status
 
+L2 = "l2"
+
+OverrideIds = dict[tuple[str, str], list[str]]
+
 _VALUE_COLUMNS = (
     *("Subject", "Visit", "Specimen", "Tubes", "Parameter", "Status", "Reasons", "Class"),
-    *("Gating version", "In T1", "Value", "Unit", "Events", "Parent events", "CV %"),
+    *("Gating version", "In T1", "Value", "Unit", "Events", "Parent events", "CV %", "Overrides"),
 )
+_OVERRIDE_COLUMNS = (
+    *("Gate and values", "Unit", "Before", "After", "Change"),
+    *("Events before", "Parent events before", "Events after", "Parent events after"),
+)
+_OUTCOMES = {
+    "applied": "applied",
+    "accepted": "the automatic gate stays",
+    "stale": "STALE, not applied",
+    "not_gated": "NOT APPLIED, the tube has no gates",
+}
 _MAPPING_COLUMNS = (
     *("Subject", "Visit in the sheet", "Specimen", "Collected", "Visit by its day", "Why not", "Answers"),
     *("Study day", "Target day", "Difference, days", "Window"),
@@ -39,7 +54,8 @@ def flagged_values(tables: ReportTables) -> Table:
     counts = tables.counts
     missing = counts["value"].isna()
     flagged = counts[~missing & (counts["status"].ne(Status.OK.value) | counts["flags"].ne(""))]
-    rows = [*_rows_missing(counts[missing]), *(_flagged_row(row) for row in rows_of(flagged))]
+    ids = _override_ids(tables.overrides)
+    rows = [*_rows_missing(counts[missing], ids), *(_flagged_row(row, ids) for row in rows_of(flagged))]
     rows.sort(key=lambda row: (row[0], order.get(row[1], len(order)), row))
     return Table(
         id="l1-values",
@@ -54,25 +70,35 @@ def flagged_values(tables: ReportTables) -> Table:
     )
 
 
-def _rows_missing(missing: pd.DataFrame) -> list[Row]:
+def _override_ids(overrides: pd.DataFrame | None) -> OverrideIds:
+    """(specimen, parameter) → the overrides that its value rests on."""
+    ids: OverrideIds = {}
+    for row in [] if overrides is None else rows_of(overrides):
+        ids.setdefault((row.specimen, row.measure), []).append(row.override_id)
+    return ids
+
+
+def _rows_missing(missing: pd.DataFrame, ids: OverrideIds) -> list[Row]:
     keys = ["subject", "visit", "specimen", "sample_ids", "status", "flags", "gating_version"]
     return [
         (
             *(subject, visit, specimen, spaced(tubes), distinct(part["parameter"]), status, spaced(flags)),
             *("", version, "no", DASH, "", DASH, DASH, DASH),
+            distinct(name for code in part["parameter"] for name in ids.get((specimen, code), ())),
         )
         for key, part in missing.groupby(keys, sort=True)
         for subject, visit, specimen, tubes, status, flags, version in [as_texts(key)]
     ]
 
 
-def _flagged_row(row: Any) -> Row:
+def _flagged_row(row: Any, ids: OverrideIds) -> Row:
     return (
         *(row.subject, row.visit, row.specimen, spaced(row.sample_ids), row.parameter, row.status),
         *(spaced(row.flags), row.quantifiable.lower(), row.gating_version),
         "yes" if row.analysis == "Y" else "no",
         *(short(row.value), unit_label(row.unit), whole(row.events), whole(row.parent_events)),
         number(row.cv_percent, 1),
+        distinct(ids.get((row.specimen, row.parameter), ())),
     )
 
 
@@ -95,13 +121,54 @@ def flagged_populations(populations: pd.DataFrame) -> Table:
     return _listing("l1-populations", "L1c Flagged populations", shown, columns, numbers)
 
 
-def overrides(gates: pd.DataFrame) -> Table:
-    """L2: every gate that was placed by hand."""
-    shown = gates[gates["origin"] == "override"].sort_values(["sample_id", "population"], kind="stable")
-    columns = [
-        key for key in ("sample_id", "population", "gate", "control", "confidence") if key in shown.columns
-    ]
-    return _listing("l2", "L2 Gates placed by hand", shown, columns)
+def overrides(applied: pd.DataFrame | None) -> Table:
+    """L2: every override with who, when and why; its gate and what rests on it, before and after."""
+    rows = [] if applied is None else list(rows_of(applied))
+    by_override = groupby(rows, key=lambda row: (row.override_id, row.sample_id))
+    groups = [_override_group(list(members)) for _, members in by_override]
+    return Table(
+        id=L2,
+        caption="L2 Gates placed by hand",
+        columns=_OVERRIDE_COLUMNS,
+        groups=tuple(groups),
+        texts=2,
+        notes=(
+            "Before: as the automatic gates alone would have it, with no override of the draw. After: as it "
+            "is in the dataset. A value that is missing after was taken out or is held back, see L1b. "
+            "Of several rows about one gate the last one decides. All columns are in "
+            "tables/l2_overrides.csv, both places of the gate in gating/by_hand.csv.",
+        ),
+    )
+
+
+def _override_group(rows: Sequence[Any]) -> Group:
+    first = rows[0]
+    return Group(_override_in_words(first), tuple(_override_row(row) for row in rows))
+
+
+def _override_in_words(row: Any) -> str:
+    """Id, gate, tube, what was done and what became of it, by whom, when and why."""
+    draw = ", ".join(part for part in (row.subject, row.visit) if part)
+    tube = f"tube {row.sample_id}" + (f" ({draw})" if draw else "")
+    outcome = _OUTCOMES.get(row.outcome, row.outcome) + (f": {row.why}" if row.why else "")
+    reviewed = (
+        f"reviewed by {row.reviewed_by}, {row.reviewed_utc}" if row.reviewed_by else "not reviewed by another"
+    )
+    reason = ": ".join(part for part in (row.reason_code, row.reason_text) if part)
+    made = f"made by {row.made_by}, {row.utc}; {reviewed}"
+    return f"{row.override_id} · {row.action} {row.population} · {tube} · {outcome} · {made} · {reason}"
+
+
+def _override_row(row: Any) -> Row:
+    of_gate = row.measure == "percent_of_parent"
+    change = row.after - row.before
+    return (
+        f"{row.population}, % of {row.parent or 'parent'}" if of_gate else row.measure,
+        unit_label(row.unit),
+        *(short(row.before), short(row.after), short(change) if np.isfinite(change) else DASH),
+        *(whole(row.events_before), whole(row.parent_events_before)),
+        *(whole(row.events_after), whole(row.parent_events_after)),
+    )
 
 
 def gate_origins(gates: pd.DataFrame) -> Table:

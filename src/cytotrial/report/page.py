@@ -97,14 +97,7 @@ def _tables_of_the_page(tables: ReportTables) -> dict[str, Any]:
         "t1": sections.cell_count_table(tables),
         "t2": sections.clinical_table(tables),
         "t3": {"visits": visits, "states": states, "totals": totals},
-        "listings": [
-            listings.rejected_tubes(tables.inventory),
-            listings.flagged_values(tables),
-            listings.flagged_populations(tables.populations),
-            listings.overrides(tables.gates),
-            listings.visit_mapping(tables),
-            listings.values_by_visit(tables),
-        ],
+        "listings": _listings(tables),
         "origins": listings.gate_origins(tables.gates),
         "quality": _optional(
             "quality", "Flagged channel pairs, on the controls", tables.compensation_quality
@@ -115,6 +108,22 @@ def _tables_of_the_page(tables: ReportTables) -> dict[str, Any]:
         "removed": None if tables.acquisition is None else removed_table(tables.acquisition),
         "checks": None if tables.checks is None else listings.dataset_checks(tables.checks),
     }
+
+
+def listings_of(tables: ReportTables) -> list[Table]:
+    """Listings L1 to L4, as the page shows them."""
+    return _listings(prepare(tables))
+
+
+def _listings(tables: ReportTables) -> list[Table]:
+    return [
+        listings.rejected_tubes(tables.inventory),
+        listings.flagged_values(tables),
+        listings.flagged_populations(tables.populations),
+        listings.overrides(tables.overrides),
+        listings.visit_mapping(tables),
+        listings.values_by_visit(tables),
+    ]
 
 
 def _optional(name: str, caption: str, frame: pd.DataFrame | None) -> Table | None:

@@ -83,7 +83,7 @@ def _as_shown(tubes: Sequence[ReviewTube]) -> list[int]:
 
     def place(index: int) -> tuple[bool, float, str]:
         about = tubes[index].about
-        worst = max((cell["score"] for cell in about["cells"]), default=0.0)
+        worst = max([about["doubt"]["score"], *(cell["score"] for cell in about["cells"])])
         return about["role"] != "sample", -worst, about["id"]
 
     return sorted(range(len(tubes)), key=place)

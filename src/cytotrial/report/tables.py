@@ -70,6 +70,8 @@ class ReportTables:
         Subjects shown one by one; empty: the subject with the most draws.
     qc_donor : DataFrame, optional
         The result file of the same name: the quality-control donor, batch by batch.
+    overrides : DataFrame, optional
+        Listing L2: for each override its gate and the values that rest on it, before and after.
     """
 
     study: str
@@ -100,6 +102,7 @@ class ReportTables:
     limits: Mapping[str, tuple[int, int]] = field(default_factory=lambda: NO_LIMITS)
     profiles: tuple[str, ...] = ()
     qc_donor: pd.DataFrame | None = None
+    overrides: pd.DataFrame | None = None
 
 
 _TEXT = {
@@ -121,6 +124,11 @@ _TEXT = {
     "clinical_by_visit": ("test", "unit", "visit", "kind", "hl_method", "p_method"),
     "clinical": ("subject", "test", "collected", "value", "unit"),
     "exposure": ("subject", "drug", "start", "end", "unit"),
+    "overrides": (
+        *("override_id", "outcome", "why", "utc", "made_by", "reviewed_by", "reviewed_utc", "sample_id"),
+        *("subject", "visit", "specimen", "panel", "population", "parent", "action", "reason_code"),
+        *("reason_text", "measure", "unit"),
+    ),
 }
 _SUMMARY = (
     *("n_planned", "n", "median", "q1", "q3", "n_paired", "change_median", "change_q1", "change_q3"),
@@ -135,6 +143,10 @@ _NUMBERS = {
     "completeness": ("available", "expected"),
     "clinical_by_visit": (*_SUMMARY, "n_not_numeric", "x", "percent", "percent_low", "percent_high"),
     "exposure": ("dose",),
+    "overrides": (
+        *("before", "after", "events_before", "parent_events_before"),
+        *("events_after", "parent_events_after"),
+    ),
 }
 
 

@@ -107,6 +107,57 @@ def _below(value: float | None, limit: float) -> bool:
     return value is not None and value < limit
 
 
+# The tube as a whole
+
+UNSTEADY, SMALL = "UNSTEADY", "SMALL_TUBE"
+NOT_JUDGED = ("NO_TIME", "TIME_")
+"""Flags of acquisition that begin so tell what could not be judged: no fault was found."""
+
+
+@dataclass(frozen=True, slots=True)
+class Acquired:
+    """How a tube was acquired.
+
+    events, usual_events : of the tube, and the median of its panel's sample tubes
+    unsteady_percent : share of its events that were masked because rate or signal were unsteady
+    flags : of its acquisition
+    """
+
+    events: int
+    usual_events: float
+    unsteady_percent: float
+    flags: tuple[str, ...] = ()
+
+
+def faults_of(tube: Acquired, *, unsteady_percent: float, small_tube: float) -> tuple[str, ...]:
+    """What is wrong with a tube by itself; nothing of a sound one.
+
+    A rank among tubes always has a largest; a fault that was found is there or is not. Such a tube is to be
+    looked at before every gate that is only the farthest of its kind.
+
+    Parameters
+    ----------
+    tube : Acquired
+    unsteady_percent : float
+        More than this share masked is a fault: some bins of time are always off by chance.
+    small_tube : float
+        Fewer events than this share of what is usual are a fault.
+
+    Examples
+    --------
+    >>> faults_of(Acquired(2_400, 40_000, 12.73, ("DRIFT:PE-A",)), unsteady_percent=1.0, small_tube=0.25)
+    ('DRIFT:PE-A', 'UNSTEADY:12.7%', 'SMALL_TUBE:2400')
+    >>> faults_of(Acquired(39_000, 40_000, 0.4, ("NO_TIME",)), unsteady_percent=1.0, small_tube=0.25)
+    ()
+    """
+    found = {
+        f"{UNSTEADY}:{tube.unsteady_percent:.1f}%": tube.unsteady_percent > unsteady_percent,
+        f"{SMALL}:{tube.events}": tube.events < small_tube * tube.usual_events,
+    }
+    told = (flag for flag in tube.flags if not flag.startswith(NOT_JUDGED))
+    return (*told, *(fault for fault, holds in found.items() if holds))
+
+
 # Against the other tubes
 
 

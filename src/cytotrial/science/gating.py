@@ -35,6 +35,7 @@ from cytotrial.terms import (
 )
 
 __all__ = [
+    "EXCLUDED",
     "FALLBACK",
     "NOT_FROM_SAMPLE",
     "Around",
@@ -53,6 +54,8 @@ __all__ = [
 
 NOT_FROM_SAMPLE = "GATE_NOT_FROM_SAMPLE"
 BY_HAND, STALE = "OVERRIDE", "STALE_OVERRIDE"
+EXCLUDED = "excluded by hand"
+"""How the reason begins why a population is not used that a person took out."""
 
 
 def gate_tube(

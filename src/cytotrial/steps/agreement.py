@@ -10,6 +10,7 @@ from cytotrial.errors import ConfigError, all_problems
 from cytotrial.files.fingerprints import sha256_of
 from cytotrial.files.tables import Row, write_table
 from cytotrial.files.whole import write_text
+from cytotrial.progress import Progress, untold
 from cytotrial.report.agreement import AgreementPage, render_agreement
 from cytotrial.science.agreement_summary import Wanted, summarise, unknown
 from cytotrial.settings import digest
@@ -74,6 +75,7 @@ def compare_with_manual(
     tubes: Sequence[str] = (),
     wanted: Wanted | None = None,
     output: Path | None = None,
+    progress: Progress = untold,
 ) -> Agreed:
     """Compare a run's populations with a manual gating; write a page and two tables.
 
@@ -87,6 +89,7 @@ def compare_with_manual(
     tubes : sequence of sample_id; all tubes of role `sample` that the manual gating has, if there is none
     wanted : what each population must reach
     output : where the page goes; the tables stand beside it
+    progress : told how many tubes have been compared
 
     Raises
     ------
@@ -99,7 +102,7 @@ def compare_with_manual(
     chosen = _tubes(run, theirs, panel=panel, tubes=tubes)
     comparison = Comparison(run, theirs, pairs)
     comparison.require_populations(chosen)
-    rows = comparison.rows(chosen)
+    rows = comparison.rows(chosen, progress)
     populations = list(summarise(rows, wanted or Wanted()))
     doubts = [*comparison.doubts, *_left_over(run, theirs, asked=bool(tubes or panel))]
     doubts += [*_unlike_flowjo(rows), *comparison.not_compared(chosen)]

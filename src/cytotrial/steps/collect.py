@@ -3,22 +3,19 @@
 from __future__ import annotations
 
 from cytotrial.files.tables import concatenate
-from cytotrial.steps.layout import GATES, POPULATIONS, QUALITY
+from cytotrial.steps.layout import AUTOMATIC, BY_HAND, GATES, POPULATIONS, QUALITY
 from cytotrial.steps.plan import Plan
 
 
 def collect_gating(plan: Plan) -> None:
-    """Write quality.csv, gating/gates.csv and gating/populations.csv, sorted by tube."""
+    """Write quality.csv, and gates, populations and overrides below gating/, sorted by tube."""
     layout, jobs = plan.layout, plan.gating_jobs
-    concatenate(
-        layout.quality, [layout.unit_quality(*job) for job in jobs], columns=QUALITY, sort_by=["sample_id"]
-    )
-    concatenate(
-        layout.joined_gates, [layout.unit_gates(*job) for job in jobs], columns=GATES, sort_by=["sample_id"]
-    )
-    concatenate(
-        layout.joined_populations,
-        [layout.unit_populations(*job) for job in jobs],
-        columns=POPULATIONS,
-        sort_by=["sample_id"],
-    )
+    tables = {
+        layout.quality: (QUALITY, layout.unit_quality),
+        layout.joined_gates: (GATES, layout.unit_gates),
+        layout.joined_populations: (POPULATIONS, layout.unit_populations),
+        layout.automatic: (AUTOMATIC, layout.unit_automatic),
+        layout.by_hand: (BY_HAND, layout.unit_by_hand),
+    }
+    for path, (columns, part) in tables.items():
+        concatenate(path, [part(*job) for job in jobs], columns=columns, sort_by=["sample_id"])

@@ -13,6 +13,7 @@ from cytotrial.errors import ConfigError, all_problems
 from cytotrial.files.strategy import gate_to_json
 from cytotrial.files.tables import Row, write_table
 from cytotrial.files.whole import write_text
+from cytotrial.progress import Progress, told, untold
 from cytotrial.report.comparison import ComparisonPage, MovedTube, render_comparison
 from cytotrial.report.pictures import GatePicture
 from cytotrial.science.comparison import (
@@ -86,7 +87,13 @@ class Compared:
 
 
 def compare_results(
-    old: Path, new: Path, *, config: Path, output: Path | None = None, n_tubes: int = 10
+    old: Path,
+    new: Path,
+    *,
+    config: Path,
+    output: Path | None = None,
+    n_tubes: int = 10,
+    progress: Progress = untold,
 ) -> Compared:
     """Compare two folders of results of one study; write a page and its tables.
 
@@ -98,6 +105,7 @@ def compare_results(
         A configuration of the study: its visits, baseline and limits.
     output : where the page goes (compare.html of the new results by default); tables stand beside it
     n_tubes : tubes that are pictured
+    progress : told how many of them have been
 
     Raises
     ------
@@ -129,7 +137,7 @@ def compare_results(
         values=tuple(values),
         visits=tuple(visits),
         populations=tuple(populations),
-        moved=tuple(_pictured(row, before, after) for row in most),
+        moved=tuple(_pictured(row, before, after) for row in told(most, len(most), progress)),
         least_events=least,
     )
     write_text(page, render_comparison(shown))

@@ -8,9 +8,10 @@ from dataclasses import replace
 from cytotrial.files.tables import Row, read_table, write_table
 from cytotrial.settings import ParameterCode, Settings, event_limits
 from cytotrial.steps.draws import Draw, Value
-from cytotrial.steps.layout import INPUTS, SPECIMENS
+from cytotrial.steps.layout import INPUTS, SPECIMENS, VALUES_BY_HAND
 from cytotrial.steps.plan import Plan
 from cytotrial.steps.values import values_of
+from cytotrial.steps.values_by_hand import changes_of, marked, read_by_hand, rests_on_hand
 from cytotrial.terms import Role, Tube
 
 UNITS = {
@@ -21,14 +22,17 @@ UNITS = {
 
 
 def count_specimens(plan: Plan) -> None:
-    """Write counts/specimens.csv: every parameter of every specimen."""
-    settings = plan.trial.settings
-    rows = [
-        _row(draw, code, value, settings)
-        for draw in draws_of(plan)
-        for code, value in sorted(values_of(draw, settings).items())
-    ]
+    """Write counts/specimens.csv: every parameter of every specimen; and counts/by_hand.csv."""
+    settings, by_hand = plan.trial.settings, read_by_hand(plan.layout)
+    rows: list[Row] = []
+    changes: list[Row] = []
+    for draw in draws_of(plan):
+        without = by_hand.without(draw, settings)
+        values = {code: marked(value, without.get(code)) for code, value in values_of(draw, settings).items()}
+        rows += [_row(draw, code, value, settings) for code, value in sorted(values.items())]
+        changes += changes_of(draw, values, without, by_hand.applied, UNITS)
     write_table(plan.layout.specimens, SPECIMENS, rows)
+    write_table(plan.layout.values_by_hand, VALUES_BY_HAND, changes)
 
 
 def draws_of(plan: Plan) -> Iterator[Draw]:
@@ -87,5 +91,5 @@ def _row(draw: Draw, code: ParameterCode, value: Value, settings: Settings) -> R
         "lod_events": lod,
         "lloq_events": lloq,
         "quantifiable": value.quantifiable,
-        "override": "Y" if any("OVERRIDE" in flag for flag in value.flags) else "",
+        "override": "Y" if rests_on_hand(value) else "",
     }

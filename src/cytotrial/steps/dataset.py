@@ -42,7 +42,7 @@ def write_dataset(plan: Plan) -> None:
     tests = sorted({column_of(value.test) for value in trial.clinical})
     clinical = clinical_by_visit(trial.clinical, visits, subjects, same_day_is_before=same_day)
     wide = [wide_row(entry, parameters, tests, clinical, study=study) for entry in contacts]
-    write_table(plan.layout.visit_wide, [*_WIDE_KEYS, *parameters, *tests], wide)
+    write_table(plan.layout.visit_wide, [*_WIDE_KEYS, *parameters, *tests, "by_hand"], wide)
 
 
 @dataclass(frozen=True, eq=False)
@@ -137,7 +137,7 @@ def _missing(contact: Contact, code: str) -> dict[str, object]:
     return {**row, **dict.fromkeys(_OF_A_VALUE, ""), "status": status.value, "flags": told}
 
 
-_OF_A_VALUE = ("value", "ci_low", "ci_high", "events", "parent_events", "cv_percent", "method")
+_OF_A_VALUE = ("value", "ci_low", "ci_high", "events", "parent_events", "cv_percent", "method", "override")
 """Columns that are empty where nothing answers; what was measured stands in candidates.csv."""
 
 
@@ -150,6 +150,7 @@ def wide_row(
     """One contact: a column for each parameter and each clinical test.
 
     Where parameters were answered by several draws, specimen, date and day are those of all of them.
+    `by_hand` names the parameters that rest on a gate placed, or a population taken out, by hand.
     """
     rows = count_rows(contact, parameters, study=study)
     answered = [row for row in rows if row["value"] != ""] or rows
@@ -165,4 +166,5 @@ def wide_row(
         **about,
         **{str(row["parameter"]): float(row["value"]) if row["value"] != "" else None for row in rows},
         **{test: clinical.get((contact.subject, contact.visit, test)) for test in tests},
+        "by_hand": tuple(str(row["parameter"]) for row in rows if row.get("override") == "Y"),
     }

@@ -12,6 +12,7 @@ from cytotrial.errors import CytotrialError
 from cytotrial.files.gatingml_writer import write_gatingml
 from cytotrial.files.in_flowkit import applied_by_flowkit
 from cytotrial.files.tables import Row, write_table
+from cytotrial.progress import Progress, told, untold
 from cytotrial.science.exchange import portable
 from cytotrial.science.gates import apply_strategy
 from cytotrial.steps.gated import GatedAgain, GatedRun, listed
@@ -60,7 +61,12 @@ class Exported:
 
 
 def export_gates(
-    plan: Plan, *, samples: Sequence[str] = (), panel: str | None = None, check: bool = False
+    plan: Plan,
+    *,
+    samples: Sequence[str] = (),
+    panel: str | None = None,
+    check: bool = False,
+    progress: Progress = untold,
 ) -> Exported:
     """Write gatingml/<sample_id>.xml of the tubes that are asked for, or of all that were gated.
 
@@ -69,6 +75,7 @@ def export_gates(
     samples : sequence of sample_id
     panel : only this panel's tubes
     check : also let FlowKit read both the file and the gates, and compare event by event
+    progress : told how many tubes have been written
 
     Raises
     ------
@@ -81,7 +88,7 @@ def export_gates(
     tubes = run.chosen(samples, panel=panel)
     refused: dict[str, str] = {}
     checks: list[Row] = []
-    for tube in tubes:
+    for tube in told(tubes, len(tubes), progress):
         try:
             checks += _export(run, tube, check=check)
         except CytotrialError as error:

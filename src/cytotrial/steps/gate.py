@@ -17,8 +17,8 @@ from cytotrial.science.populations import cut_as_the_sample
 from cytotrial.steps.bench import Bench, Checked, LoadedTube, checked_rows, usable
 from cytotrial.steps.controls import ControlBench
 from cytotrial.steps.gates_table import gate_row
-from cytotrial.steps.layout import GATES, POPULATIONS, UNIT_QUALITY
-from cytotrial.steps.overriding import by_hand
+from cytotrial.steps.layout import AUTOMATIC, BY_HAND, GATES, POPULATIONS, UNIT_QUALITY
+from cytotrial.steps.overriding import ByHand, by_hand, rows_by_hand, rows_not_gated
 from cytotrial.steps.pairing import key_of
 from cytotrial.steps.pictures import pictures_of, write_pictures
 from cytotrial.steps.place import read_placed
@@ -38,6 +38,8 @@ __all__ = ["Bench", "LoadedTube", "gate_unit"]
 class _Outcome:
     """What one tube contributes: rows of the tables, pictures and, of a control, tails.
 
+    automatic : of a tube that gates placed by hand change, the populations without them
+    by_hand : what became of its overrides
     shared : the populations whose events in the draw's control lie in this tube's own gates
     """
 
@@ -46,6 +48,8 @@ class _Outcome:
     populations: Sequence[Row]
     pictures: Sequence[Mapping[str, object]]
     tails: Sequence[ControlTail] = ()
+    automatic: Sequence[Row] = ()
+    by_hand: Sequence[Row] = ()
     shared: frozenset[str] = frozenset()
 
 
@@ -56,6 +60,20 @@ class _FirstPass:
     steadiness: Mapping[str, Steadiness] = field(default_factory=dict)
     placed: Mapping[str, Mapping[str, PlacedGate]] = field(default_factory=dict)
     batches: Mapping[str, Mapping[str, Batch]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, eq=False)
+class _Lent:
+    """The gates of a draw's sample, for the draw's controls: as they apply, and without overrides."""
+
+    applied: Mapping[str, PlacedGate] = field(default_factory=dict)
+    automatic: Mapping[str, PlacedGate] = field(default_factory=dict)
+
+    def with_those_of(self, sample: ByHand) -> _Lent:
+        return _Lent(
+            {**self.applied, **{gate.population: gate for gate in sample.gated.placed}},
+            {**self.automatic, **{gate.population: gate for gate in sample.automatic.placed}},
+        )
 
 
 @dataclass(frozen=True, eq=False)
@@ -102,6 +120,8 @@ def _write(plan: Plan, panel: str, unit: str, tubes: Sequence[Tube], done: Seque
         layout.unit_quality(panel, unit): (UNIT_QUALITY, "quality"),
         layout.unit_gates(panel, unit): (GATES, "gates"),
         layout.unit_populations(panel, unit): (POPULATIONS, "populations"),
+        layout.unit_automatic(panel, unit): (AUTOMATIC, "automatic"),
+        layout.unit_by_hand(panel, unit): (BY_HAND, "by_hand"),
     }
     for path, (columns, name) in tables.items():
         write_table(path, columns, [row for outcome in done for row in getattr(outcome, name)])
@@ -122,12 +142,12 @@ def _gate_draws(work: _Work, members: Sequence[Tube]) -> dict[str, _Outcome]:
 
 def _gate_draw(work: _Work, draw: Sequence[Tube], *, of_a_draw: bool) -> dict[str, _Outcome]:
     outcomes: dict[str, _Outcome] = {}
-    borrowed: dict[str, PlacedGate] = {}
+    lent = _Lent()
     for tube in sorted(draw, key=lambda tube: (tube.role is not Role.SAMPLE, tube.sample_id)):
-        lent = borrowed if of_a_draw and tube.role in CONTROLS else None
-        outcomes[tube.sample_id], done = _gate_one(work, tube, lent)
+        borrowed = lent if of_a_draw and tube.role in CONTROLS else None
+        outcomes[tube.sample_id], done = _gate_one(work, tube, borrowed)
         if done is not None and tube.role is Role.SAMPLE:
-            borrowed |= {gate.population: gate for gate in done.placed}
+            lent = lent.with_those_of(done)
     if of_a_draw:
         _lay_background_beside(outcomes, draw)
     return outcomes
@@ -147,9 +167,7 @@ def _lay_background_beside(outcomes: dict[str, _Outcome], draw: Sequence[Tube]) 
         )
 
 
-def _gate_one(
-    work: _Work, tube: Tube, borrowed: Mapping[str, PlacedGate] | None
-) -> tuple[_Outcome, GatedTube | None]:
+def _gate_one(work: _Work, tube: Tube, borrowed: _Lent | None) -> tuple[_Outcome, ByHand | None]:
     checked = work.checked[tube.sample_id]
     if not usable(checked):
         reason = checked["message"] if checked["status"] == "not_done" else checked["code"]
@@ -157,7 +175,7 @@ def _gate_one(
     try:
         with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always")
-            loaded, gated = _load_and_gate(work, tube, borrowed)
+            loaded, done = _load_and_gate(work, tube, borrowed)
         loaded = replace(
             loaded, flags=(*loaded.flags, *(f"SOFTWARE_WARNING:{kind}" for kind in kinds_of(caught)))
         )
@@ -169,14 +187,21 @@ def _gate_one(
     except Exception as error:  # one tube never stops the others; the log has the whole story
         traceback.print_exc()
         return _without_events(work.bench, tube, Status.FAIL, f"UNFORESEEN: {type(error).__name__}"), None
-    return _outcome(loaded, gated, work.first.batches.get(tube.batch, {})), gated
+    outcome = _outcome(loaded, done.gated, work.first.batches.get(tube.batch, {}))
+    return _with_overrides(outcome, work, loaded, done), done
 
 
-def _load_and_gate(
-    work: _Work, tube: Tube, borrowed: Mapping[str, PlacedGate] | None
-) -> tuple[LoadedTube, GatedTube]:
+def _load_and_gate(work: _Work, tube: Tube, borrowed: _Lent | None) -> tuple[LoadedTube, ByHand]:
     loaded = work.bench.load(tube, work.checked[tube.sample_id])
-    gated = gate_tube(
+    done = by_hand(work.bench.plan, loaded, _gated(work, loaded, borrowed.applied if borrowed else None))
+    if borrowed and borrowed.applied != borrowed.automatic:
+        done = replace(done, automatic=_gated(work, loaded, borrowed.automatic))
+    return loaded, done
+
+
+def _gated(work: _Work, loaded: LoadedTube, borrowed: Mapping[str, PlacedGate] | None) -> GatedTube:
+    tube = loaded.tube
+    return gate_tube(
         loaded.strategy,
         loaded.stained,
         controls=work.controls.of(tube),
@@ -184,7 +209,12 @@ def _load_and_gate(
         batches=work.first.batches.get(tube.batch, {}),
         known=work.first.placed.get(tube.sample_id, {}),
     )
-    return loaded, by_hand(work.bench.plan, loaded, gated)
+
+
+def _with_overrides(outcome: _Outcome, work: _Work, loaded: LoadedTube, done: ByHand) -> _Outcome:
+    """The outcome with what its overrides did, and with the populations as they would be without them."""
+    without = [] if done.gated is done.automatic else list(population_rows(loaded, done.automatic))
+    return replace(outcome, automatic=without, by_hand=list(rows_by_hand(work.bench.plan, loaded, done)))
 
 
 def _outcome(loaded: LoadedTube, gated: GatedTube, batches: Mapping[str, Batch]) -> _Outcome:
@@ -212,4 +242,4 @@ def _without_events(bench: Bench, tube: Tube, status: Status, reason: str) -> _O
         population_row(tube, name, parent, status=status, reason=reason, version=version)
         for name, parent in names
     ]
-    return _Outcome([], [], rows, [])
+    return _Outcome([], [], rows, [], by_hand=list(rows_not_gated(bench.plan, tube, reason)))

@@ -33,6 +33,36 @@ POPULATIONS = (
     "parent_events", "percent_of_parent", "median_intensities", "status", "flags", "reason", "gating_version",
     "denominator", "background_percent", "net_percent", "background_control",
 )  # fmt: skip
+AUTOMATIC = (
+    "sample_id", "population", "parent", "events", "parent_events", "percent_of_parent", "status", "flags",
+    "reason", "gating_version",
+)  # fmt: skip
+"""Of a tube with gates placed by hand, what its populations would be without them."""
+BY_HAND = (
+    "override_id", "sample_id", "population", "parent", "action", "outcome", "why", "utc", "made_by",
+    "reviewed_by", "reviewed_utc", "reason_code", "reason_text", "blinded_to_arm", "template",
+    "events_before", "parent_events_before", "percent_before", "events_after", "parent_events_after",
+    "percent_after", "gate_before", "gate_after",
+)  # fmt: skip
+"""What became of every override."""
+VALUES_BY_HAND = (
+    "override_id", "sample_id", "population", "subject", "visit", "specimen", "parameter", "unit",
+    "value_before", "events_before", "parent_events_before", "value_after", "events_after",
+    "parent_events_after",
+)  # fmt: skip
+"""What the overrides did to every value that rests on their gates."""
+OVERRIDES = (
+    "override_id", "outcome", "why", "utc", "made_by", "reviewed_by", "reviewed_utc", "sample_id", "subject",
+    "visit", "specimen", "panel", "population", "parent", "action", "reason_code", "reason_text", "measure",
+    "unit", "before", "after", "events_before", "parent_events_before", "events_after",
+    "parent_events_after",
+)  # fmt: skip
+"""Listing L2: of every override its gate's percentage of the parent, and the values that rest on it."""
+LISTINGS = {
+    "l1-tubes": "l1_tubes", "l1-values": "l1_values", "l1-populations": "l1_populations",
+    "l2": "l2_overrides", "l3": "l3_visit_mapping", "l4": "l4_values_by_visit",
+}  # fmt: skip
+"""Listing of the report → its table below tables/."""
 MATRIX_QUALITY = (
     "detector", "into", "spillover", "residual_slope", "standard_error", "spreading", "widening",
     "n_positive", "reference", "difference", "condition_number", "flags", "message",
@@ -134,6 +164,27 @@ class Layout:
     def unit_pictures(self, panel: str, unit: str) -> Path:
         return self.results / "gating" / panel / f"{unit}.pictures.json"
 
+    def unit_automatic(self, panel: str, unit: str) -> Path:
+        return self.results / "gating" / panel / f"{unit}.automatic.csv"
+
+    def unit_by_hand(self, panel: str, unit: str) -> Path:
+        return self.results / "gating" / panel / f"{unit}.by_hand.csv"
+
+    @property
+    def automatic(self) -> Path:
+        """What the populations of tubes with gates by hand would be without them."""
+        return self.results / "gating" / "automatic.csv"
+
+    @property
+    def by_hand(self) -> Path:
+        """What became of every override."""
+        return self.results / "gating" / "by_hand.csv"
+
+    @property
+    def values_by_hand(self) -> Path:
+        """The values before and after the overrides that they rest on."""
+        return self.results / "counts" / "by_hand.csv"
+
     @property
     def quality(self) -> Path:
         return self.results / "quality.csv"
@@ -232,6 +283,14 @@ class Layout:
         """The numbers of the report's tables; T2 only if clinical values are configured."""
         names = {"t1": "t1_cell_counts", "t2": "t2_clinical", "t3": "t3_completeness"}
         return {table: self.results / "tables" / f"{name}.csv" for table, name in names.items()}
+
+    def listing(self, name: str) -> Path:
+        return self.results / "tables" / f"{name}.csv"
+
+    @property
+    def listings(self) -> list[Path]:
+        """The listings of the report, as tables."""
+        return [self.listing(name) for name in LISTINGS.values()]
 
     @property
     def report(self) -> Path:

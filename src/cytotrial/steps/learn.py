@@ -11,6 +11,7 @@ from pathlib import Path
 
 from cytotrial.errors import ConfigError, CytotrialError, GateError
 from cytotrial.files.reference import WANTED_BATCHES, WANTED_TUBES, ReferenceFile, Taught, write_reference
+from cytotrial.progress import Progress, told, untold
 from cytotrial.science.finders import Example
 from cytotrial.science.gating import GatedTube, gate_tube
 from cytotrial.science.teaching import (
@@ -65,8 +66,8 @@ class _School:
     reported: Mapping[str, str]
 
 
-def learn_reference(config: Path, *, panel: str) -> str:
-    """Write the reference file of a panel; what was learnt, in words.
+def learn_reference(config: Path, *, panel: str, progress: Progress = untold) -> str:
+    """Write the reference file of a panel; what was learnt, in words; `progress` is told the tubes read.
 
     Raises
     ------
@@ -81,7 +82,7 @@ def learn_reference(config: Path, *, panel: str) -> str:
         tubes = [tube for tube in own.trial.tubes if tube.panel == panel and tube.role is Role.SAMPLE]
         gated = gated_by_experts(section.experts, tubes, strategy, study=own.trial.settings.study)
         school = _school(own, panel, strategy, [entry.tube for entry in gated])
-        reference, words = _learnt(school, gated, section, panel, own)
+        reference, words = _learnt(school, gated, section, own, panel=panel, progress=progress)
     write_reference(Path(section.file), reference)
     return f"{words}\nwritten to {section.file}, version {reference.version}"
 
@@ -130,9 +131,15 @@ def _school(plan: Plan, panel: str, strategy: GatingStrategy, tubes: Sequence[Tu
 
 
 def _learnt(
-    school: _School, gated: Sequence[GatedByExpert], section: Reference, panel: str, plan: Plan
+    school: _School,
+    gated: Sequence[GatedByExpert],
+    section: Reference,
+    plan: Plan,
+    *,
+    panel: str,
+    progress: Progress,
 ) -> tuple[ReferenceFile, str]:
-    pupils, lessons = _examples(school, gated)
+    pupils, lessons = _examples(school, gated, progress)
     if not pupils:
         raise ConfigError("none of the reference tubes could be read; see above.")
     populations = dict(_taught(school.strategy, lessons))
@@ -166,11 +173,13 @@ def _expert_row(expert: Expert, pupils: Sequence[Pupil]) -> dict[str, object]:
     }
 
 
-def _examples(school: _School, gated: Sequence[GatedByExpert]) -> tuple[list[Pupil], list[Lesson]]:
+def _examples(
+    school: _School, gated: Sequence[GatedByExpert], progress: Progress
+) -> tuple[list[Pupil], list[Lesson]]:
     """The reference tubes that can be read, and the lessons they make."""
     pupils: list[Pupil] = []
     lessons: dict[tuple[str, str], Lesson] = {}
-    for entry in gated:
+    for entry in told(gated, len(gated), progress):
         name = entry.tube.sample_id
         try:
             pupil, found = _pupil(school, entry)

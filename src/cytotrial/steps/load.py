@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import re
-from functools import partial
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 from cytotrial.files.database import read_database, rows_of_table
 from cytotrial.files.postgres import copy_tables
+from cytotrial.progress import Progress, untold
 from cytotrial.steps.database import VIEWS
 from cytotrial.steps.layout import Layout
 from cytotrial.steps.trial import load_trial
 
 
-def load_into(config: Path, address: str, *, schema: str | None = None) -> str:
+def load_into(config: Path, address: str, *, schema: str | None = None, progress: Progress = untold) -> str:
     """Copy dataset/trial.duckdb into a PostgreSQL database; what was copied comes back in words.
 
     Parameters
@@ -22,6 +24,8 @@ def load_into(config: Path, address: str, *, schema: str | None = None) -> str:
         `postgresql://user@host/database`; its password is never shown.
     schema : str, optional
         The study's name in lower case, if not given: two studies lie side by side.
+    progress : callable
+        Told how many tables have been copied.
 
     Raises
     ------
@@ -32,9 +36,13 @@ def load_into(config: Path, address: str, *, schema: str | None = None) -> str:
     database = Layout(Path(settings.results)).database
     tables, _ = read_database(database)
     name = schema or schema_of(settings.study)
-    counted = copy_tables(
-        address, schema=name, tables=tables, rows=partial(rows_of_table, database), views=VIEWS
-    )
+    places = {table: place for place, table in enumerate(tables, start=1)}
+
+    def rows(table: str) -> Iterator[list[tuple[Any, ...]]]:
+        yield from rows_of_table(database, table)
+        progress(places[table], len(places))
+
+    counted = copy_tables(address, schema=name, tables=tables, rows=rows, views=VIEWS)
     lines = [f"{table:<12} {rows:>8} rows" for table, rows in counted.items()]
     return "\n".join([f"schema {name}, views {', '.join(VIEWS)}", *lines])
 

@@ -9,6 +9,7 @@ import numpy as np
 
 from cytotrial.errors import ConfigError, CytotrialError, GateError, all_problems
 from cytotrial.files.tables import Row
+from cytotrial.progress import Progress, told, untold
 from cytotrial.science.agreement import denominators, overlap
 from cytotrial.science.gates import apply_strategy
 from cytotrial.science.gating import on_channels
@@ -70,11 +71,11 @@ class Comparison:
     def _used(self, panel: str) -> list[str]:
         return populations_used(self._run.plan.trial.settings, panel)
 
-    def rows(self, tubes: Sequence[Tube]) -> list[Row]:
+    def rows(self, tubes: Sequence[Tube], progress: Progress = untold) -> list[Row]:
         """One row for each tube and population; a tube that cannot be compared is a doubt."""
         of = self._denominators(tubes)
         rows: list[Row] = []
-        for tube in tubes:
+        for tube in told(tubes, len(tubes), progress):
             try:
                 rows += self._rows_of(tube, of)
             except CytotrialError as error:

@@ -25,6 +25,7 @@ from cytotrial.files.fingerprints import fingerprints, sha256_of
 from cytotrial.files.lock import REMEDY, Lock, read_lock
 from cytotrial.files.overrides import Override, read_overrides, unblinded
 from cytotrial.files.sheets.samples import one_stain_for_several
+from cytotrial.progress import Progress, untold
 from cytotrial.settings import Absolute, Percent, Settings, canonical, digest, event_limits
 from cytotrial.steps.layout import Layout
 from cytotrial.steps.outline import Outline, outline_of
@@ -478,7 +479,9 @@ class Plan:
         return digest(sheets[rule])
 
 
-def make_plan(config: Path, *, fresh: bool = False, with_references: bool = True) -> Plan:
+def make_plan(
+    config: Path, *, fresh: bool = False, with_references: bool = True, progress: Progress = untold
+) -> Plan:
     """The plan of a study.
 
     Parameters
@@ -488,6 +491,8 @@ def make_plan(config: Path, *, fresh: bool = False, with_references: bool = True
         Read every FCS file anew, even if its size and time are those of the last look.
     with_references : bool
         Whether the panels' reference files must be there; not so where they are about to be made.
+    progress : callable
+        Told how many FCS files have been read.
 
     Raises
     ------
@@ -495,7 +500,7 @@ def make_plan(config: Path, *, fresh: bool = False, with_references: bool = True
         With every problem of the configuration and the sheets.
     """
     trial = load_trial(config, with_references=with_references)
-    plan = _plan_of_bucket(trial) if trial.storage else _plan_of_folder(trial, fresh=fresh)
+    plan = _plan_of_bucket(trial) if trial.storage else _plan_of_folder(trial, fresh=fresh, progress=progress)
     if problems := list(plan.changed_since_locked()):
         raise ConfigError(all_problems(str(trial.settings.locked), problems), hint=REMEDY)
     if problems := list(_unknown_tubes(plan)):
@@ -503,21 +508,23 @@ def make_plan(config: Path, *, fresh: bool = False, with_references: bool = True
     return plan
 
 
-def _plan_of_folder(trial: Trial, *, fresh: bool) -> Plan:
+def _plan_of_folder(trial: Trial, *, fresh: bool, progress: Progress) -> Plan:
     """The plan of files that lie in the folder."""
     root = Path(trial.settings.fcs_dir)
     named = {root / tube.fcs for tube in trial.tubes if tube.fcs and tube.status == "DONE"}
     inside = sorted(path for path in named if path.resolve().is_relative_to(root.resolve()))
     cache = Layout(Path(trial.settings.results)).fingerprints
-    return Plan(trial, fingerprints(inside, cache=cache, fresh=fresh))
+    return Plan(trial, fingerprints(inside, cache=cache, fresh=fresh, progress=progress))
 
 
 def _unknown_tubes(plan: Plan) -> Iterator[str]:
-    """Overrides of tubes that the sheet does not have: they would be left out unseen."""
-    known = {tube.sample_id for tube in plan.trial.tubes}
+    """Overrides of tubes that are not in the sheet or have no gates: they would be left out unseen."""
+    roles = {tube.sample_id: tube.role for tube in plan.trial.tubes}
     for name, rows in sorted(plan.overrides.items()):
-        if name not in known:
+        if name not in roles:
             yield f"{rows[0].override_id}: '{name}' is not a tube of the sample sheet"
+        elif roles[name] not in GATED_ROLES:
+            yield f"{rows[0].override_id}: '{name}' is a tube of role {roles[name].value}, which has no gates"
 
 
 def _is_later(path: Path, now: float) -> bool:

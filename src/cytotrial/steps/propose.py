@@ -18,6 +18,7 @@ from cytotrial.files.fcs import FcsHeader, inspect_fcs
 from cytotrial.files.folders import find_fcs_files
 from cytotrial.files.identity import stain_hints
 from cytotrial.files.sheets.cells import identifier, text, visit_name
+from cytotrial.progress import Progress
 from cytotrial.steps.grouping import (
     PanelGroup,
     group_tubes,
@@ -40,8 +41,6 @@ from cytotrial.terms import Outcome, Role
 
 GROUPS = ("subject", "visit", "panel", "role", "batch", "control_for", "sample_id")
 """Named groups that a user's pattern may have."""
-
-Progress = Callable[[int, int], None]
 
 
 @dataclass(frozen=True)

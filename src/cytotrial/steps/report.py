@@ -15,9 +15,11 @@ import pandas as pd
 from cytotrial import __version__
 from cytotrial.files.tables import write_table
 from cytotrial.files.whole import read_text, write_text
-from cytotrial.report.page import render_report
+from cytotrial.report.listings import L2
+from cytotrial.report.page import listings_of, render_report
 from cytotrial.report.pictures import GatePicture
 from cytotrial.report.tables import ReportTables
+from cytotrial.report.text import DASH
 from cytotrial.science.endpoints import UNSCHEDULED, column_of
 from cytotrial.science.statistics import (
     analysis_records,
@@ -27,6 +29,8 @@ from cytotrial.science.statistics import (
     completeness,
 )
 from cytotrial.settings import event_limits
+from cytotrial.steps.layout import LISTINGS, OVERRIDES
+from cytotrial.steps.listing_overrides import overrides_listed
 from cytotrial.steps.methods import methods_of
 from cytotrial.steps.pictures import read_pictures
 from cytotrial.steps.plan import Plan
@@ -42,9 +46,10 @@ from cytotrial.terms import Role, Transform
 
 
 def write_report(plan: Plan) -> None:
-    """Write report.html, and the numbers of its tables T1 to T3."""
+    """Write report.html, the numbers of its tables T1 to T3, and its listings L1 to L4."""
     tables = _tables(plan)
     write_text(plan.layout.report, render_report(tables))
+    _write_listings(plan, tables)
     numbers = {"t1": tables.cell_counts, "t2": tables.clinical_by_visit, "t3": tables.completeness}
     for name, path in plan.layout.summaries.items():
         frame = numbers[name]
@@ -54,6 +59,18 @@ def write_report(plan: Plan) -> None:
                 list(frame.columns),
                 [dict(zip(frame.columns, row, strict=True)) for row in frame.to_numpy(object)],
             )
+
+
+def _write_listings(plan: Plan, tables: ReportTables) -> None:
+    """Write every listing as a table: L2 with all its digits and columns, the others as the page has them."""
+    for table in listings_of(tables):
+        path = plan.layout.listing(LISTINGS[table.id])
+        if table.id == L2:
+            write_table(path, OVERRIDES, overrides_listed(plan))
+        else:
+            rows = [row for group in table.groups for row in group.rows]
+            cells = [["" if cell == DASH else cell for cell in row] for row in rows]
+            write_table(path, table.columns, [dict(zip(table.columns, row, strict=True)) for row in cells])
 
 
 def _tables(plan: Plan) -> ReportTables:
@@ -97,6 +114,7 @@ def _tables(plan: Plan) -> ReportTables:
         limits={code: event_limits(trial.settings, code) for code in sorted(trial.settings.parameters)},
         profiles=_profiles(plan),
         qc_donor=_read(layout.qc_donor),
+        overrides=pd.DataFrame(overrides_listed(plan), columns=list(OVERRIDES)),
     )
 
 

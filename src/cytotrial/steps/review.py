@@ -175,6 +175,7 @@ class _Desk:
             "strategy": self.entries.number_of(entry_digests(strategy)),
             "root": int(results.populations[ROOT]["events"]),
             "flags": _flags_of_tube(results),
+            "doubt": _doubt_of_tube(tube, doubts),
             "missing": _missing(results),
             "gates": [self._gate(row, results) for row in results.gates],
             "conditions": [] if packed.sample is None else packed.sample["conditions"],
@@ -257,6 +258,12 @@ def _doubt_of(cell: Mapping[str, Any], tube: Tube, doubts: Doubts) -> tuple[floa
     """The worst score among the gates that a cell shows."""
     names = dict.fromkeys([cell["population"], *cell["edits"]])
     return max((doubts.get((tube.sample_id, name), (0.0, ())) for name in names), key=lambda found: found[0])
+
+
+def _doubt_of_tube(tube: Tube, doubts: Doubts) -> dict[str, Any]:
+    """Score and reasons of the tube as a whole."""
+    score, reasons = doubts.get((tube.sample_id, ROOT), (0.0, ()))
+    return {"score": score, "reasons": list(reasons)}
 
 
 def _outliers(tubes: Sequence[Tube], results: Mapping[str, _Results]) -> Doubts:

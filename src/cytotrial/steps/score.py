@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
+from statistics import median
 
-from cytotrial.files.tables import Row, write_table
-from cytotrial.science.doubt import Measures
+from cytotrial.files.tables import Row, read_table, write_table
+from cytotrial.science.doubt import Acquired, Measures, faults_of
 from cytotrial.settings import Doubt
 from cytotrial.steps.bounds import Beside
 from cytotrial.steps.cohort import key_of_row
@@ -14,10 +15,12 @@ from cytotrial.steps.layout import JUDGED, POPULATIONS, QC_DONOR, SCORES
 from cytotrial.steps.plan import Plan
 from cytotrial.steps.qc_donor import rows_of
 from cytotrial.steps.verdict import Verdict, judge_trial
-from cytotrial.terms import Role, Status
+from cytotrial.terms import ROOT, Outcome, Role, Status, Tube
 
 NUMBERS = ("confidence", "position", "position_se", "similarity", "disagreement")
 """Columns of gates.csv that hold numbers; a negative one must not be written as text."""
+NOT_GATED = "NOT_GATED"
+"""Reason of a tube that could not be read or gated."""
 UNCALIBRATED = "uncalibrated"
 """On every reported value of found gates that no reference tubes taught."""
 
@@ -29,7 +32,8 @@ def score_gating(plan: Plan) -> None:
     final = [_population_row(row, verdict, plan.trial.settings.doubt) for row in verdict.populations]
     write_table(layout.populations, POPULATIONS, final)
     write_table(layout.qc_donor, QC_DONOR, rows_of(verdict.series))
-    write_table(layout.review_scores, SCORES, _score_rows(final, verdict))
+    faults = _faults(plan)
+    write_table(layout.review_scores, SCORES, _score_rows(final, verdict, faults))
 
 
 # The final tables
@@ -96,9 +100,62 @@ def _held_back(row: Row, held: Iterable[str]) -> Row:
     }
 
 
-def _score_rows(populations: Iterable[Row], verdict: Verdict) -> Iterator[Row]:
-    """How doubtful every gate of every sample tube is, most doubtful first within a tube's gating order."""
+def _faults(plan: Plan) -> dict[str, tuple[str, ...]]:
+    """sample_id → what is wrong with the tube as a whole; of every sample tube that was acquired."""
+    doubt = plan.trial.settings.doubt
+    quality = {row["sample_id"]: row for row in read_table(plan.layout.quality)}
+    rejected = {
+        row["sample_id"]: row["code"]
+        for row in read_table(plan.layout.inventory)
+        if row["status"] == Outcome.REJECT.value
+    }
+    samples = [tube for tube in plan.trial.tubes if tube.role is Role.SAMPLE and tube.status == "DONE"]
+    usual = _usual_events(samples, quality)
+    faults: dict[str, tuple[str, ...]] = {}
+    for tube in samples:
+        row = quality.get(tube.sample_id)
+        if tube.sample_id in rejected or row is None:
+            faults[tube.sample_id] = (rejected.get(tube.sample_id, NOT_GATED),)
+        else:
+            faults[tube.sample_id] = faults_of(
+                _acquired(row, usual[tube.panel]),
+                unsteady_percent=doubt.unsteady_percent,
+                small_tube=doubt.small_tube,
+            )
+    return faults
+
+
+def _usual_events(samples: Iterable[Tube], quality: Mapping[str, Mapping[str, str]]) -> dict[str, float]:
+    """Panel → the median number of events of its sample tubes."""
+    events: dict[str, list[int]] = {}
+    for tube in samples:
+        if tube.sample_id in quality:
+            events.setdefault(tube.panel, []).append(int(quality[tube.sample_id]["events"]))
+    return {panel: median(numbers) for panel, numbers in events.items()}
+
+
+def _acquired(row: Mapping[str, str], usual_events: float) -> Acquired:
+    return Acquired(
+        int(row["events"]),
+        usual_events,
+        float(row["removed_percent"]) - float(row["margin_percent"]),
+        tuple(flag for flag in row["flags"].split(";") if flag),
+    )
+
+
+def _score_rows(
+    populations: Iterable[Row], verdict: Verdict, faults: Mapping[str, tuple[str, ...]]
+) -> Iterator[Row]:
+    """How doubtful every sample tube is as a whole (its root), and every gate of it, in gating order."""
     for row in populations:
+        if row["role"] == Role.SAMPLE.value and row["population"] == ROOT and row["sample_id"] in faults:
+            found = faults[row["sample_id"]]
+            yield {
+                "sample_id": row["sample_id"],
+                "population": ROOT,
+                "score": 1.0 if found else 0.0,
+                "reasons": found,
+            }
         if row["role"] != Role.SAMPLE.value or row["status"] == Status.NOT_DONE.value or not row["parent"]:
             continue
         judged = verdict.judged.get(key_of_row(row))

@@ -40,6 +40,7 @@ def summarise(config: Path) -> str:
             *_refused_matrices(layout),
             *([header, *(_line(visit, codes, rows) for visit in visits)] if codes else []),
             *_failed_values(rows),
+            *overrides_not_applied(layout),
             f"dataset  {layout.counts}",
             f"report   {layout.report}",
         ]
@@ -60,6 +61,17 @@ def _refused_matrices(layout: Layout) -> list[str]:
 def _failed_values(rows: Sequence[Mapping[str, str]]) -> list[str]:
     failed = [row for row in rows if row["status"] == "FAIL"]
     return [f"{len(failed)} values failed; the first: {failed[0]['flags']}"] if failed else []
+
+
+def overrides_not_applied(layout: Layout) -> list[str]:
+    """A line for each gate by hand that is not applied."""
+    rows = read_table(layout.by_hand) if layout.by_hand.is_file() else []
+    return [
+        f"override {row['override_id']} of {row['sample_id']}, {row['population']}, is not applied: "
+        f"{row['why']}"
+        for row in rows
+        if row["why"]
+    ]
 
 
 def _line(visit: str, codes: Sequence[str], rows: Sequence[Mapping[str, str]]) -> str:

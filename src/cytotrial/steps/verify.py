@@ -11,6 +11,7 @@ from cytotrial.files import claim, seals
 from cytotrial.files.atomic import is_temporary
 from cytotrial.files.fingerprints import fingerprints, sha256_of
 from cytotrial.files.seals import SealError
+from cytotrial.progress import Progress, untold
 from cytotrial.steps.layout import ON_REQUEST, Layout
 from cytotrial.steps.manifest import inputs_of, read_manifest
 from cytotrial.steps.plan import Plan, files_in, make_plan
@@ -30,7 +31,7 @@ class Difference:
     remedy: str
 
 
-def verify(config: Path, *, final: bool = False) -> tuple[str, bool]:
+def verify(config: Path, *, final: bool = False, progress: Progress = untold) -> tuple[str, bool]:
     """Compare results, raw files, sheets and configuration with the manifest, all read anew.
 
     Parameters
@@ -38,13 +39,15 @@ def verify(config: Path, *, final: bool = False) -> tuple[str, bool]:
     config : Path
     final : bool
         Also refuse what a final analysis must not rest on: drafts, edited code, files nobody vouched for.
+    progress : callable
+        Told how many raw files have been read.
 
     Returns
     -------
     (text, good)
         What to print, and whether there is nothing to say against the results.
     """
-    plan = make_plan(config, fresh=True)
+    plan = make_plan(config, fresh=True, progress=progress)
     layout = plan.layout
     if at_work := claim.holder(layout.claim):
         return f"{layout.results}: a run is at work there ({at_work}); verify when it has ended.", False

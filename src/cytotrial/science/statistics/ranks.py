@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -113,7 +114,8 @@ def wilcoxon_signed_rank(changes: npt.ArrayLike) -> SignedRank:
     if moved.size < 2:
         return SignedRank(NAN, "", int(moved.size), n_zero)
     if moved.size > _EXACT_PAIRS:
-        p = float(stats.wilcoxon(moved, zero_method="wilcox", method="asymptotic").pvalue)
+        options: dict[str, Any] = {"zero_method": "wilcox", "method": "asymptotic"}
+        p = float(stats.wilcoxon(moved, **options).pvalue)
         return SignedRank(p, APPROXIMATE, int(moved.size), n_zero)
     doubled = np.rint(2 * stats.rankdata(np.abs(moved))).astype(np.intp)
     tied = np.unique(doubled).size < moved.size
