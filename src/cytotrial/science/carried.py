@@ -21,7 +21,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from cytotrial.science.densities import bandwidth, counts_of, smoothed, usual_range
+from cytotrial.science.densities import counts_of, range_and_bandwidth, smoothed
 from cytotrial.terms import FloatArray
 
 Float64 = npt.NDArray[np.float64]
@@ -133,8 +133,7 @@ def reordered(populations: Populations, order: Sequence[int]) -> Populations:
 
 def resemblance(populations: Populations, fit: Carried, axis: int, values: FloatArray) -> float:
     """How like the fitted populations a tube is on one axis: Bhattacharyya's coefficient, 0 to 1."""
-    smoothing = bandwidth(values)
-    low, high = usual_range(values, margin=0.1)
+    (low, high), smoothing = range_and_bandwidth(values, margin=0.1)
     counts = counts_of(values, low=low, high=high)
     curve = smoothed(counts, low=low, high=high, bandwidth=smoothing, n_events=values.size)
     mean = np.array([fit.at(axis, float(place)) for place in populations.mean[:, axis]])

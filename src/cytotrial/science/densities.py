@@ -53,13 +53,13 @@ def density(
     low, high : float, optional
         Range of the grid; by default the central 99.8 % of the values, widened by a tenth.
     """
-    start, stop = usual_range(values, margin=0.1)
+    (start, stop), rule = range_and_bandwidth(values, margin=0.1)
     start, stop = (start if low is None else low), (stop if high is None else high)
     return smoothed(
         counts_of(values, low=start, high=stop),
         low=start,
         high=stop,
-        bandwidth=adjust * bandwidth(values),
+        bandwidth=adjust * rule,
         n_events=int(values.size),
     )
 
@@ -69,8 +69,12 @@ def usual_range(values: FloatArray, *, margin: float) -> tuple[float, float]:
     if not values.size:
         return -0.5, 1.5
     low, high = np.percentile(_some(values), [0.1, 99.9])
-    wider = margin * float(high - low) or 0.5
-    return float(low) - wider, float(high) + wider
+    return _widened(float(low), float(high), margin)
+
+
+def _widened(low: float, high: float, margin: float) -> tuple[float, float]:
+    wider = margin * (high - low) or 0.5
+    return low - wider, high + wider
 
 
 def counts_of(values: FloatArray, *, low: float, high: float) -> FloatArray:
@@ -102,9 +106,23 @@ def bandwidth(values: FloatArray) -> float:
         return 1.0
     some = _some(values)
     lower, upper = np.percentile(some, [25, 75])
+    return _rule_of_thumb(some, float(upper - lower), n_events=values.size)
+
+
+def _rule_of_thumb(some: FloatArray, quartiles: float, *, n_events: int) -> float:
     sd = float(np.std(some))
-    spread = min(sd, float(upper - lower) / 1.34) or sd or 1.0
-    return float(0.9 * spread * values.size**-0.2)
+    spread = min(sd, quartiles / 1.34) or sd or 1.0
+    return float(0.9 * spread * n_events**-0.2)
+
+
+def range_and_bandwidth(values: FloatArray, *, margin: float) -> tuple[tuple[float, float], float]:
+    """`usual_range` and `bandwidth`, the values put in order once for both."""
+    if values.size < 2:
+        return usual_range(values, margin=margin), bandwidth(values)
+    some = _some(values)
+    low, lower, upper, high = np.percentile(some, [0.1, 25, 75, 99.9])
+    rule = _rule_of_thumb(some, float(upper - lower), n_events=values.size)
+    return _widened(float(low), float(high), margin), rule
 
 
 def _some(values: FloatArray) -> FloatArray:

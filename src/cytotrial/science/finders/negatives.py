@@ -9,7 +9,7 @@ import numpy as np
 
 from cytotrial.errors import GateError
 from cytotrial.science.batches import towards_batch
-from cytotrial.science.densities import bandwidth, counts_of, density, heights_of, resampled, usual_range
+from cytotrial.science.densities import counts_of, density, heights_of, range_and_bandwidth, resampled
 from cytotrial.science.finders.learning import centre_and_error, cut_of, usable
 from cytotrial.science.finders.registry import Example, Found, View, bounded, learns, registered, threshold
 from cytotrial.terms import FloatArray
@@ -51,8 +51,8 @@ def find_negative_offset(
 
 def _mode(values: FloatArray, *, adjust: float) -> tuple[float, float]:
     """The highest place of the density, and its standard error."""
-    low, high = usual_range(values, margin=0.1)
-    counts, smoothing = counts_of(values, low=low, high=high), adjust * bandwidth(values)
+    (low, high), rule = range_and_bandwidth(values, margin=0.1)
+    counts, smoothing = counts_of(values, low=low, high=high), adjust * rule
     width = (high - low) / counts.size
     rows = heights_of(np.vstack([counts, resampled(counts)]), width=width, bandwidth=smoothing)
     modes = low + (np.argmax(rows, axis=1) + 0.5) * width
