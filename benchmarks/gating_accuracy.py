@@ -17,10 +17,13 @@ of all tubes.
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable, Iterator, Mapping, Sequence
+import csv
+import sys
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import astuple, dataclass, fields, replace
 from multiprocessing import get_context
+from pathlib import Path
 
 import numpy as np
 
@@ -60,13 +63,14 @@ class Scored:
         return self.value / self.true - 1
 
 
-def score_cohort(cohort: Cohort, panel: str, *, peers: bool = False) -> list[Scored]:
-    """Learn on the first batches, gate and score the others."""
+def score_cohort(cohort: Cohort, panel: str, *, peers: Sequence[str] | None = None) -> list[Scored]:
+    """Learn on the first batches, gate and score the others; beside ours the named peers, or all of them."""
     plans = plans_of(cohort, panel)
     names = list(plans)
     methods = {OURS: template(panel)}
-    if peers and panel in FMO:
-        methods |= {"treg": treg_methods, "th17": th17_methods}[panel](methods[OURS])
+    if peers is not None and panel in FMO:
+        others = {"treg": treg_methods, "th17": th17_methods}[panel](methods[OURS])
+        methods |= {name: others[name] for name in peers or others}
     teachers = (
         acquire(cohort, plan) for name in names[:REFERENCE_BATCHES] for plan in spread_over(plans[name])
     )
@@ -75,7 +79,7 @@ def score_cohort(cohort: Cohort, panel: str, *, peers: bool = False) -> list[Sco
     noted: list[Noted] = []
     for name in names[REFERENCE_BATCHES:]:
         tubes = [acquire(cohort, plan) for plan in plans[name]]
-        beside = _controls(cohort, panel, name, learnt[OURS], needed=peers)
+        beside = _controls(cohort, panel, name, learnt[OURS], needed=_look_at_controls(methods.values()))
         for method, strategy in learnt.items():
             gated = gate_batch(strategy, tubes, controls=beside)
             pairs = list(zip(tubes, gated, strict=True))
@@ -85,6 +89,12 @@ def score_cohort(cohort: Cohort, panel: str, *, peers: bool = False) -> list[Sco
         rows += [_score_expert(panel, tube) for tube in tubes]
     doubts = iter(doubts_of(noted, reported=REPORTED[panel]))
     return [replace(row, doubts=next(doubts)) if row.method == OURS else row for row in rows]
+
+
+def _look_at_controls(strategies: Iterable[GatingStrategy]) -> bool:
+    """Whether a finder asks for control tubes (a bound, which moves no gate, does not count)."""
+    finds = [p.find for strategy in strategies for p in strategy.populations if p.find]
+    return any(attempt.control for find in finds for attempt in find.attempts())
 
 
 def spread_over(plans: Sequence[TubePlan]) -> list[TubePlan]:
@@ -232,9 +242,12 @@ def main() -> None:
     with ProcessPoolExecutor(options.workers, mp_context=get_context("spawn")) as pool:
         for label, rows in pool.map(_work, jobs):
             results.setdefault(label, []).extend(rows)
+            print(f"{label}: done", file=sys.stderr, flush=True)
     print(table(HEAD, [line for label, rows in results.items() for line in _lines(label, rows)]))
     if options.flags:
         _print_flags(results)
+    if options.rows:
+        _write_rows(options.rows, results)
 
 
 def _print_flags(results: Mapping[str, Sequence[Scored]]) -> None:
@@ -246,6 +259,14 @@ def _print_flags(results: Mapping[str, Sequence[Scored]]) -> None:
         print(
             f"{label}: " + ", ".join(f"{flag} {n}" for flag, n in sorted(counts.items(), key=lambda x: -x[1]))
         )
+
+
+def _write_rows(path: Path, results: Mapping[str, Sequence[Scored]]) -> None:
+    with path.open("w", encoding="utf-8", newline="") as stream:
+        writer = csv.writer(stream)
+        writer.writerow(["cohort", *(each.name for each in fields(Scored))])
+        for label, rows in results.items():
+            writer.writerows([label, *astuple(row)[:-1], " ".join(row.doubts)] for row in rows)
 
 
 def _options() -> argparse.Namespace:
@@ -260,8 +281,9 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--events", type=int, default=100_000)
     parser.add_argument("--batches", type=int, default=12)
     parser.add_argument("--per-batch", type=int, default=15)
-    parser.add_argument("--peers", action="store_true", help="other rules on the same tubes")
+    parser.add_argument("--peers", nargs="*", help="other rules on the same tubes: those named, or all")
     parser.add_argument("--flags", action="store_true", help="how often each flag was raised")
+    parser.add_argument("--rows", type=Path, help="a CSV file for the value of every tube by every method")
     parser.add_argument("--workers", type=int, default=1)
     return parser.parse_args()
 

@@ -6,7 +6,6 @@ hundreds of times more and moves a cut by less than a hundredth of the display s
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -54,13 +53,13 @@ def density(
     low, high : float, optional
         Range of the grid; by default the central 99.8 % of the values, widened by a tenth.
     """
-    start, stop = usual_range(values, margin=0.1)
+    (start, stop), rule = range_and_bandwidth(values, margin=0.1)
     start, stop = (start if low is None else low), (stop if high is None else high)
     return smoothed(
         counts_of(values, low=start, high=stop),
         low=start,
         high=stop,
-        bandwidth=adjust * bandwidth(values),
+        bandwidth=adjust * rule,
         n_events=int(values.size),
     )
 
@@ -70,8 +69,12 @@ def usual_range(values: FloatArray, *, margin: float) -> tuple[float, float]:
     if not values.size:
         return -0.5, 1.5
     low, high = np.percentile(_some(values), [0.1, 99.9])
-    wider = margin * float(high - low) or 0.5
-    return float(low) - wider, float(high) + wider
+    return _widened(float(low), float(high), margin)
+
+
+def _widened(low: float, high: float, margin: float) -> tuple[float, float]:
+    wider = margin * (high - low) or 0.5
+    return low - wider, high + wider
 
 
 def counts_of(values: FloatArray, *, low: float, high: float) -> FloatArray:
@@ -85,10 +88,16 @@ def counts_of(values: FloatArray, *, low: float, high: float) -> FloatArray:
 def smoothed(counts: FloatArray, *, low: float, high: float, bandwidth: float, n_events: int) -> Density:
     """The density of binned counts, smoothed by a Gaussian of SD `bandwidth` (in the values' unit)."""
     width = (high - low) / counts.size
-    smooth = _gaussian_filter(counts, bandwidth / width)
-    area = smooth.sum() * width
+    height = heights_of(counts[None, :], width=width, bandwidth=bandwidth)[0]
     grid = low + (np.arange(counts.size) + 0.5) * width
-    return Density(grid, smooth / area if area else smooth, n_events)
+    return Density(grid, height, n_events)
+
+
+def heights_of(counts: FloatArray, *, width: float, bandwidth: float) -> FloatArray:
+    """Densities of several rows of binned counts, shape (n_rows, n_bins); zero where no event is."""
+    smooth = _gaussian_filter(counts, bandwidth / width)
+    area = smooth.sum(axis=1, keepdims=True) * width
+    return np.asarray(smooth / np.where(area > 0, area, 1.0))
 
 
 def bandwidth(values: FloatArray) -> float:
@@ -97,9 +106,23 @@ def bandwidth(values: FloatArray) -> float:
         return 1.0
     some = _some(values)
     lower, upper = np.percentile(some, [25, 75])
+    return _rule_of_thumb(some, float(upper - lower), n_events=values.size)
+
+
+def _rule_of_thumb(some: FloatArray, quartiles: float, *, n_events: int) -> float:
     sd = float(np.std(some))
-    spread = min(sd, float(upper - lower) / 1.34) or sd or 1.0
-    return float(0.9 * spread * values.size**-0.2)
+    spread = min(sd, quartiles / 1.34) or sd or 1.0
+    return float(0.9 * spread * n_events**-0.2)
+
+
+def range_and_bandwidth(values: FloatArray, *, margin: float) -> tuple[tuple[float, float], float]:
+    """`usual_range` and `bandwidth`, the values put in order once for both."""
+    if values.size < 2:
+        return usual_range(values, margin=margin), bandwidth(values)
+    some = _some(values)
+    low, lower, upper, high = np.percentile(some, [0.1, 25, 75, 99.9])
+    rule = _rule_of_thumb(some, float(upper - lower), n_events=values.size)
+    return _widened(float(low), float(high), margin), rule
 
 
 def _some(values: FloatArray) -> FloatArray:
@@ -107,21 +130,23 @@ def _some(values: FloatArray) -> FloatArray:
 
 
 def _gaussian_filter(counts: FloatArray, sigma: float) -> FloatArray:
-    """Convolution with a Gaussian of `sigma` bins, mirrored at both ends so that no area is lost."""
-    radius = int(min(4 * sigma + 1, counts.size - 1))
+    """Each row convolved with a Gaussian of `sigma` bins, mirrored at both ends so that no area is lost."""
+    radius = int(min(4 * sigma + 1, counts.shape[1] - 1))
     kernel = np.exp(-0.5 * (np.arange(-radius, radius + 1) / max(sigma, 1e-9)) ** 2)
-    padded = np.pad(counts, radius, mode="symmetric")
-    return np.convolve(padded, kernel / kernel.sum(), mode="valid")
+    kernel /= kernel.sum()
+    padded = np.hstack([counts[:, radius - 1 :: -1], counts, counts[:, : -radius - 1 : -1]])
+    joined = np.convolve(padded.ravel(), kernel, mode="full")[2 * radius : 2 * radius + padded.size]
+    return np.asarray(joined.reshape(padded.shape)[:, : counts.shape[1]])
 
 
-def resampled_sd(counts: FloatArray, statistic: Callable[[FloatArray], float]) -> float:
-    """Standard error of what is read off binned counts, by a small bootstrap that is always the same.
+def resampled(counts: FloatArray) -> FloatArray:
+    """Counts as they might have been, shape (16, n_bins): every bin redrawn from Poisson's law, always alike.
 
-    Every bin's count is redrawn from Poisson's law 16 times (Efron, Ann Stat 1979;7:1): an SD known to
-    about a fifth, enough to weigh a tube against its batch.
+    The SD of what is read off them is its standard error (Efron, Ann Stat 1979;7:1), known to about a
+    fifth: enough to weigh a tube against its batch.
     """
     chance = np.random.default_rng(0)
-    return float(np.std([statistic(row) for row in chance.poisson(counts, (RESAMPLES, counts.size)) * 1.0]))
+    return np.asarray(chance.poisson(counts, (RESAMPLES, counts.size)) * 1.0)
 
 
 def local_maxima(height: FloatArray) -> npt.NDArray[np.intp]:

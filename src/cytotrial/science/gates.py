@@ -109,10 +109,11 @@ class TubeEvents:
 
     def axes(self, dimensions: Sequence[Dimension], mask: BoolArray) -> tuple[FloatArray, ...]:
         """The events of a mask on each dimension's scale; only they are transformed."""
+        rows = np.flatnonzero(mask)
         return tuple(
-            self._scaled[dimension][mask]
+            self._scaled[dimension].take(rows)
             if dimension in self._scaled
-            else forward(dimension.transform, self.detector_values(dimension)[mask])
+            else forward(dimension.transform, self.detector_values(dimension).take(rows))
             for dimension in dimensions
         )
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from itertools import product
@@ -23,7 +23,7 @@ from cytotrial.science.carried import (
     resemblance,
 )
 from cytotrial.science.densities import usual_range
-from cytotrial.science.finders.learning import centre_and_error, cut_of, rounded, usable
+from cytotrial.science.finders.learning import Known, centre_and_error, cut_of, rounded, usable
 from cytotrial.science.finders.registry import (
     LOW_SIMILARITY,
     Example,
@@ -104,7 +104,7 @@ def find_carried_gate(
         raise NoReferenceError("there is no reference: the gate has no place among populations yet.")
     if view.n_events < _SMALLEST:
         raise GateError(f"{view.n_events} events in the parent; its populations need {_SMALLEST}.")
-    model = _populations(view.reference)
+    model = _populations(Known(view.reference))
     fit = _fitted(_Question.of(model, view.values))
     fit, whole = fit.followed(view.reference["follow"]), fit
     similarity = min(resemblance(model, whole, axis, view.values[axis]) for axis in range(axes))
@@ -130,10 +130,11 @@ def _gate(
     return PolygonGate((view.dimensions[0], view.dimensions[1]), corners), ()
 
 
-def _populations(constants: Mapping[str, Any]) -> Populations:
+@lru_cache(maxsize=16)
+def _populations(known: Known) -> Populations:
     return Populations(
         **{
-            name: np.asarray(constants[name], dtype=np.float64)
+            name: np.asarray(known.constants[name], dtype=np.float64)
             for name in ("share", "mean", "covariance", "shift_sd", "stretch_sd")
         }
     )

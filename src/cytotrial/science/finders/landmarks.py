@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from cytotrial.errors import GateError
 from cytotrial.science.batches import towards_batch
@@ -117,9 +118,24 @@ def _median_and_error(values: FloatArray) -> tuple[float, float]:
 
 
 def _rank(values: FloatArray) -> FloatArray:
+    """Place of each value in their order, equal ones as they come.
+
+    Single-precision numbers are put in order by the upper and the lower half of their bits, which is
+    several times as fast: once the sign is turned round, the bits of larger numbers are larger.
+    """
     ranks = np.empty(values.size)
-    ranks[np.argsort(values, kind="stable")] = np.arange(values.size)
+    ranks[_order(values)] = np.arange(values.size)
     return ranks
+
+
+def _order(values: FloatArray) -> npt.NDArray[np.intp]:
+    if values.dtype != np.float32:
+        return np.argsort(values, kind="stable")
+    bits = (values + np.float32(0)).view(np.uint32)  # + 0: -0.0 equals 0.0 and so must its bits
+    key = np.where(bits >> 31, ~bits, bits | np.uint32(1 << 31))
+    by_lower = np.argsort(key.astype(np.uint16), kind="stable")
+    upper = (key >> 16).astype(np.uint16)[by_lower]
+    return by_lower[np.argsort(upper, kind="stable")]
 
 
 @learns("landmark_fraction")

@@ -2,13 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
 from cytotrial.errors import GateError
 from cytotrial.science.finders.registry import Example
 from cytotrial.terms import BoolArray, FloatArray
+
+
+@dataclass(frozen=True, eq=False)
+class Known:
+    """What reference tubes taught, told apart by which object it is: what is made of it can be remembered.
+
+    A job gates many tubes by the same constants.
+    """
+
+    constants: Mapping[str, Any]
+
+    def __hash__(self) -> int:
+        return id(self.constants)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Known) and self.constants is other.constants
 
 
 def cut_of(values: FloatArray, inside: BoolArray, *, keep: str = "above") -> float:

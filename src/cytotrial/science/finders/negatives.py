@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
+
 from cytotrial.errors import GateError
 from cytotrial.science.batches import towards_batch
-from cytotrial.science.densities import bandwidth, counts_of, density, resampled_sd, smoothed, usual_range
+from cytotrial.science.densities import counts_of, density, heights_of, range_and_bandwidth, resampled
 from cytotrial.science.finders.learning import centre_and_error, cut_of, usable
 from cytotrial.science.finders.registry import Example, Found, View, bounded, learns, registered, threshold
 from cytotrial.terms import FloatArray
@@ -49,13 +51,12 @@ def find_negative_offset(
 
 def _mode(values: FloatArray, *, adjust: float) -> tuple[float, float]:
     """The highest place of the density, and its standard error."""
-    low, high = usual_range(values, margin=0.1)
-    counts, smoothing = counts_of(values, low=low, high=high), adjust * bandwidth(values)
-
-    def mode(row: FloatArray) -> float:
-        return smoothed(row, low=low, high=high, bandwidth=smoothing, n_events=values.size).mode
-
-    return mode(counts), resampled_sd(counts, mode)
+    (low, high), rule = range_and_bandwidth(values, margin=0.1)
+    counts, smoothing = counts_of(values, low=low, high=high), adjust * rule
+    width = (high - low) / counts.size
+    rows = heights_of(np.vstack([counts, resampled(counts)]), width=width, bandwidth=smoothing)
+    modes = low + (np.argmax(rows, axis=1) + 0.5) * width
+    return float(modes[0]), float(np.std(modes[1:]))
 
 
 @learns("negative_offset")

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -10,7 +11,7 @@ import numpy as np
 from cytotrial.errors import GateError
 from cytotrial.science.batches import towards_batch
 from cytotrial.science.densities import usual_range
-from cytotrial.science.finders.learning import rounded, usable
+from cytotrial.science.finders.learning import Known, rounded, usable
 from cytotrial.science.finders.registry import (
     AT_BOUND,
     LOW_SIMILARITY,
@@ -80,7 +81,7 @@ def find_reference_polygon(
         return Found(_gate(view, np.asarray(polygon, dtype=np.float64)))
     if view.n_events < _SMALLEST:
         raise GateError(f"{view.n_events} events in the parent; its shape needs {_SMALLEST}.")
-    plane, template, corners = _model(view.reference)
+    plane, template, corners = _model(Known(view.reference))
     x, y = (_on(scale, values) for values in view.values)
     density = smooth_plane(plane.counts_of(x, y), cells=_SMOOTHING)
     laid = template.lay_over(density, max_shift=max_shift, n_events=view.n_events)
@@ -104,7 +105,9 @@ def _believed(
     return laid.shift, laid.error, (AT_BOUND,) if laid.at_end else ()
 
 
-def _model(constants: Mapping[str, Any]) -> tuple[Plane, Template, FloatArray]:
+@lru_cache(maxsize=16)
+def _model(known: Known) -> tuple[Plane, Template, FloatArray]:
+    constants = known.constants
     (x0, y0), (x1, y1) = constants["low"], constants["high"]
     plane = Plane((x0, y0), (x1, y1))
     corners = np.asarray(constants["polygon"], dtype=np.float64)

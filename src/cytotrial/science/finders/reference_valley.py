@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -14,11 +15,12 @@ from cytotrial.science.densities import (
     Density,
     counts_of,
     depth_at,
-    resampled_sd,
+    heights_of,
+    resampled,
     smoothed,
     usual_range,
 )
-from cytotrial.science.finders.learning import centre_and_error, cut_of, rounded, usable
+from cytotrial.science.finders.learning import Known, centre_and_error, cut_of, rounded, usable
 from cytotrial.science.finders.registry import (
     AT_BOUND,
     LOW_SIMILARITY,
@@ -94,10 +96,10 @@ def find_reference_valley(
         return find_density_minimum(view, bounds=bounds, keep=keep, adjust=adjust, min_depth=min_depth)
     if view.n_events < _SMALLEST:
         raise GateError(f"{view.n_events} events in the parent; its shape needs {_SMALLEST}.")
-    model = _Model(view.reference, max_shift=max_shift, reach=reach, pull=pull)
+    model = _model(Known(view.reference), max_shift, reach, pull)
     counts = counts_of(view.values[0], low=model.low, high=model.high)
     own, similarity = model.place(counts)
-    error = resampled_sd(counts, lambda row: model.place(row)[0])
+    error = float(np.std(model.places(resampled(counts))[0]))
     flags: tuple[str, ...] = ()
     if similarity < min_similarity:
         own, error, flags = model.cut, max_shift, (LOW_SIMILARITY,)
@@ -122,11 +124,13 @@ class _Model:
         self.low, self.high = float(constants["low"]), float(constants["high"])
         self.cut, self.bandwidth = float(constants["cut"]), float(constants["bandwidth"])
         self.width = (self.high - self.low) / N_BINS
+        self.grid = self.low + (np.arange(N_BINS) + 0.5) * self.width
         self.reach, self.pull = reach, pull
         steps = round(max_shift / self.width)
         root = np.pad(np.sqrt(np.asarray(constants["height"], dtype=np.float64)), steps)
         self.steps = np.arange(-steps, steps + 1)
-        self.shifted = np.lib.stride_tricks.sliding_window_view(root, N_BINS)[::-1]
+        windows = np.lib.stride_tricks.sliding_window_view(root, N_BINS)
+        self.shifted = np.ascontiguousarray(windows[::-1])
 
     def density_of(self, counts: FloatArray) -> Density:
         return smoothed(
@@ -135,16 +139,31 @@ class _Model:
 
     def place(self, counts: FloatArray) -> tuple[float, float]:
         """The cut of a tube, and how like the reference it is."""
-        curve = self.density_of(counts)
-        agreement = self.shifted @ np.sqrt(curve.height) * self.width
-        best = int(np.argmax(agreement))
-        expected = self.cut + float(self.steps[best]) * self.width
-        near = np.flatnonzero(np.abs(curve.grid - expected) <= self.reach)
-        if not near.size:
-            return expected, float(agreement[best])
-        distance = curve.grid[near] - expected
-        cost = np.log(curve.height[near] + _FLOOR) + distance**2 / (2 * self.pull**2)
-        return float(curve.grid[near[np.argmin(cost)]]), float(agreement[best])
+        (cut,), (similarity,) = self.places(counts[None, :])
+        return cut, similarity
+
+    def places(self, counts: FloatArray) -> tuple[list[float], list[float]]:
+        """The cut and the similarity of each row of binned counts."""
+        heights = heights_of(counts, width=self.width, bandwidth=self.bandwidth)
+        agreement = np.sqrt(heights) @ self.shifted.T * self.width
+        best = np.argmax(agreement, axis=1)
+        expected = self.cut + self.steps[best] * self.width
+        cuts = [self._valley(row, float(near)) for row, near in zip(heights, expected, strict=True)]
+        return cuts, [float(row[top]) for row, top in zip(agreement, best, strict=True)]
+
+    def _valley(self, height: FloatArray, expected: float) -> float:
+        """Where density and distance from the expected place are least together."""
+        first, last = np.searchsorted(self.grid, [expected - self.reach, expected + self.reach])
+        if first == last:
+            return expected
+        grid = self.grid[first:last]
+        cost = np.log(height[first:last] + _FLOOR) + (grid - expected) ** 2 / (2 * self.pull**2)
+        return float(grid[np.argmin(cost)])
+
+
+@lru_cache(maxsize=32)
+def _model(known: Known, max_shift: float, reach: float, pull: float) -> _Model:
+    return _Model(known.constants, max_shift=max_shift, reach=reach, pull=pull)
 
 
 @learns("reference_valley")

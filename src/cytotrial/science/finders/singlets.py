@@ -35,12 +35,12 @@ def find_singlets(view: View, *, k_low: float = 4.0, k_high: float = 6.0) -> Fou
     Huber, Ann Math Stat 1964;35:73 (M-estimator, tuning constant 1.345).
     """
     area, height = view.values
-    ratio = (height[area > 0] / area[area > 0]).astype(np.float64)
+    rows = np.flatnonzero(area > 0)
+    ratio = (height.take(rows) / area.take(rows)).astype(np.float64)
     if ratio.size < 100:
         raise GateError(f"{ratio.size} events of positive area; the singlet line needs 100.")
     slope = _huber_location(ratio[:: max(1, ratio.size // 20_000)])
-    above = ratio[ratio >= slope] / slope - 1
-    spread = 1.4826 * float(np.median(above))
+    spread = 1.4826 * (float(np.median(ratio[ratio >= slope])) / slope - 1)
     low, high = slope * max(0.0, 1 - k_low * spread), slope * (1 + k_high * spread)
     first, last = 1.0, float(area.max()) * 1.01 + 1.0
     wedge = ((first, low * first), (last, low * last), (last, high * last), (first, high * first))
@@ -54,7 +54,7 @@ def _huber_location(values: FloatArray) -> float:
     scale = 1.4826 * float(np.median(np.abs(values - centre))) or 1e-9
     for _ in range(30):
         weights = np.minimum(1.0, 1.345 * scale / np.maximum(np.abs(values - centre), 1e-12))
-        moved = float(np.average(values, weights=weights))
+        moved = float(weights @ values / weights.sum())
         if abs(moved - centre) < 1e-6 * scale:
             break
         centre = moved
