@@ -186,6 +186,7 @@ def test_an_approved_gate_is_told_and_changes_nothing(here: Path):
     assert after == before
     (told,) = by_hand(plan)
     assert (told["outcome"], told["events_after"]) == ("accepted", told["events_before"])
+    assert read_table(plan.layout.unit_automatic("treg", UNIT)) == []
 
 
 def test_an_excluded_population_has_its_events_before_and_none_after(here: Path):
