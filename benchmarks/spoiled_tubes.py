@@ -3,8 +3,8 @@
     python benchmarks/spoiled_tubes.py resources/demo results
 
 A tube is as doubtful as its most doubtful row in review_scores.csv. Prints, by kind of fault, how many sample
-tubes were spoiled on purpose (truth/draws.csv) and how many of them are among the most doubtful 15 % of the
-sample tubes that were acquired; tubes of equal score stand behind one another, a spoiled one last.
+tubes were spoiled on purpose (truth/draws.csv) and how many of them are among the first 15 % of the sample
+tubes that were acquired, in the order of the review page: the most doubtful first, equal ones by their ids.
 """
 
 from __future__ import annotations
@@ -42,13 +42,9 @@ def among_the_first(
     >>> among_the_first({"a": 1.0, "b": 0.5, "c": 0.5, "d": 0.1}, {"a": "clog", "c": "drift"}, share=0.5)
     {'a': True, 'c': False}
     """
-    first = int(share * len(scores))
-    place = {
-        name: sum(other >= score for other in scores.values())
-        for name, score in scores.items()
-        if name in spoiled
-    }
-    return {name: place.get(name, len(scores) + 1) <= first for name in spoiled}
+    in_order = sorted(scores, key=lambda name: (-scores[name], name))
+    first = set(in_order[: int(share * len(scores))])
+    return {name: name in first for name in spoiled}
 
 
 def main() -> None:
@@ -61,7 +57,10 @@ def main() -> None:
     arguments = parser.parse_args()
     scores, spoiled = worst_scores(arguments.results), spoiled_tubes(arguments.demo)
     found = among_the_first(scores, spoiled, share=arguments.share)
-    print(f"{len(scores)} sample tubes, {int(arguments.share * len(scores))} looked at first")
+    n_first = int(arguments.share * len(scores))
+    print(f"{len(scores)} sample tubes, {n_first} looked at first")
+    if len(spoiled) > n_first:
+        print(f"{len(spoiled)} are spoiled: at most {100 * n_first / len(spoiled):.1f} % can be among them")
     print(f"{'fault':<12}{'spoiled':>8}{'first':>8}{'share %':>9}")
     for fault in (*sorted(set(spoiled.values())), ALL):
         of_kind = [found[name] for name, kind in spoiled.items() if fault in {kind, ALL}]

@@ -176,7 +176,7 @@ export class Detail {
       `doubt ${cell.score.toFixed(2)}${cell.reasons.length ? `: ${cell.reasons.join("; ")}` : ""}`,
       ...cell.gate.flags.map((flag) => `flag ${flag}`),
       ...(cell.gate.confidence === null ? [] : [`confidence ${cell.gate.confidence}`]),
-      ...tube.flags.map((flag) => `tube: ${flag}`),
+      ...tube.faults.map((fault) => `tube: ${fault}`),
       ...(this.editable ? [] : ["This gate is taken from the draw's sample tube: move it there."]),
     ];
     this.parts.doubts.replaceChildren(...lines.map((line) => element("li", "", line)));

@@ -86,7 +86,7 @@ export class Sheet {
     label.append(element("div", "quiet", `doubt ${tube.score.toFixed(2)}`));
     for (const flag of tube.allFlags.slice(0, 2)) label.append(element("span", "flag", flag));
     if (tube.allFlags.length > 2) label.append(element("span", "flag", `+${tube.allFlags.length - 2}`));
-    label.title = [...tube.flags, ...tube.doubt.reasons.filter((reason) => !tube.flags.includes(reason)), ...tube.gates.flatMap((gate) => gate.flags.map((flag) => `${gate.population}: ${flag}`))].join("\n");
+    label.title = [...tube.faults, ...tube.gates.flatMap((gate) => gate.flags.map((flag) => `${gate.population}: ${flag}`))].join("\n");
     return label;
   }
 

@@ -20,11 +20,12 @@ function prepareTube(plain, tube, index) {
   });
   const lines = tube.lines.map((line) => ({ ...line, x: plain.axes[line.x] }));
   const score = cells.reduce((most, cell) => Math.max(most, cell.score), tube.doubt.score);
-  const codes = [...tube.flags, ...gates.flatMap((gate) => gate.flags)].map((flag) => flag.split(":")[0]);
+  const faults = [...new Set([...tube.flags, ...tube.doubt.reasons])];
+  const codes = [...faults, ...gates.flatMap((gate) => gate.flags)].map((flag) => flag.split(":")[0]);
   const allFlags = [...new Set(codes)].sort();
   const flagged = tube.flags.length + tube.missing.length > 0 || tube.doubt.score >= plain.doubtful || cells.some((cell) => cell.flagged);
   const axes = tube.sampled.map((place) => plain.axes[place]);
-  return { ...tube, index, gates, byName, cells, lines, score, allFlags, flagged, axes };
+  return { ...tube, index, gates, byName, cells, lines, score, faults, allFlags, flagged, axes };
 }
 
 /** The gates of a tube as they are now: automatic, or where decisions have put them. */

@@ -146,14 +146,14 @@ def test_the_trial_is_counted_with_matrices_from_controls_and_with_the_true_ones
         assert within.endswith(f"/{n}")
 
 
-def test_a_spoiled_tube_counts_as_found_only_before_all_tubes_of_its_score(repository: Path, tmp_path: Path):
+def test_a_spoiled_tube_is_found_if_the_page_shows_it_among_the_first(repository: Path, tmp_path: Path):
     (tmp_path / "demo" / "truth").mkdir(parents=True)
-    draws = ["sample_id,role,artefact", "T1,sample,clog", "T2,sample,drift", "T3,sample,", "T4,fmo,clog"]
+    draws = ["sample_id,role,artefact", "T1,sample,clog", "T2,sample,", "T3,sample,drift", "T4,fmo,clog"]
     (tmp_path / "demo" / "truth" / "draws.csv").write_text("\n".join(draws) + "\n", encoding="utf-8")
     scores = ["sample_id,population,score,reasons", "T1,root,1,", "T1,CD4+,0.1,", "T2,CD4+,0.5,"]
     scores += ["T3,CD4+,0.5,", "T5,CD4+,0.2,"]
     (tmp_path / "review_scores.csv").write_text("\n".join(scores) + "\n", encoding="utf-8")
     lines = lines_of(repository, "spoiled_tubes.py", str(tmp_path / "demo"), str(tmp_path), "--share", "0.5")
-    # T1 is first; T2 shares the second place with the sound T3, so it is the third of four.
+    # T1 is first; T3 has the score of the sound T2 and comes after it by its id, third of four.
     assert cells_of(lines, "clog") == ["1", "1", "100.0"]
     assert cells_of(lines, "all") == ["2", "1", "50.0"]

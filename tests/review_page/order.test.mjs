@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { chosen, worstCell } from "../../resources/review/order.mjs";
 import { percentText, Recent } from "../../resources/review/study.mjs";
+import { studyOf } from "./tubes.mjs";
 
 const cell = (population, score, flagged = false) => ({ population, score, flagged });
 const tube = (id, more = {}) => ({
@@ -46,4 +47,12 @@ test("the least recently used is forgotten first", () => {
   const recent = new Recent(2);
   for (const key of ["a", "b", "a", "c"]) recent.get(key, () => key);
   assert.deepEqual([...recent.values.keys()], ["a", "c"]);
+});
+
+test("a tube with a fault of its own comes before one whose gate is only the farthest, and names it", () => {
+  const { tubes } = studyOf(["T1", "T2"], { T2: { doubt: { score: 1, reasons: ["UNSTEADY:12.7%"] } } });
+  assert.deepEqual(tubes.map((tube) => tube.score), [0.9, 1]);
+  assert.deepEqual(tubes[1].faults, ["UNSTEADY:12.7%"]);
+  assert.deepEqual(tubes[1].allFlags, ["UNSTEADY"]);
+  assert.deepEqual(ids(tubes, { sort: "worst" }), ["T2", "T1"]);
 });

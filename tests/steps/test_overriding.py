@@ -60,20 +60,21 @@ def here(trial: Path, repository: Path, monkeypatch: pytest.MonkeyPatch) -> Path
     return trial
 
 
-def gated() -> tuple[Plan, Rows, dict[tuple[str, str], dict[str, str]]]:
-    """Plan, gates and populations of one subject's Treg tubes."""
+def gated(panel: str = "treg") -> tuple[Plan, Rows, dict[tuple[str, str], dict[str, str]]]:
+    """Plan, gates and populations of one subject's tubes of a panel."""
     plan = make_plan(CONFIG)
-    if not plan.layout.strategy("treg").exists():
-        for tube in plan.tubes_to_gate("treg", UNIT):
+    tubes = plan.tubes_to_gate(panel, UNIT)
+    if not plan.layout.strategy(panel).exists():
+        for tube in tubes:
             check_unit(plan, f"batch.{tube.batch}")
         check_unit(plan, UNIT)
-        for batch in sorted({tube.batch for tube in plan.tubes_to_gate("treg", UNIT)}):
-            compensate_batch(plan, panel="treg", batch=batch)
-        compile_gating(CONFIG, panel="treg")
-    gate_unit(plan, panel="treg", unit=UNIT)
-    populations = read_table(plan.layout.unit_populations("treg", UNIT))
+        for batch in sorted({tube.batch for tube in tubes}):
+            compensate_batch(plan, panel=panel, batch=batch)
+        compile_gating(CONFIG, panel=panel)
+    gate_unit(plan, panel=panel, unit=UNIT)
+    populations = read_table(plan.layout.unit_populations(panel, UNIT))
     rows = {(row["sample_id"], row["population"]): row for row in populations}
-    return plan, read_table(plan.layout.unit_gates("treg", UNIT)), rows
+    return plan, read_table(plan.layout.unit_gates(panel, UNIT)), rows
 
 
 def override(
@@ -174,6 +175,29 @@ def test_what_the_tube_would_be_without_its_override_is_kept_beside_it(here: Pat
     assert float(told["percent_after"]) < float(told["percent_before"])
 
 
+def test_an_unstimulated_tube_that_borrows_the_gate_is_kept_as_it_would_be_without_too(here: Path):
+    plan, gates, before = gated("th17")
+    tubes = {tube.sample_id: tube for tube in plan.trial.tubes}
+    paired = {tube.specimen: tube.sample_id for tube in tubes.values() if tube.role is Role.UNSTIMULATED}
+    of_samples = [
+        row
+        for row in gates
+        if tubes[row["sample_id"]].role is Role.SAMPLE
+        and tubes[row["sample_id"]].specimen in paired
+        and before[row["sample_id"], "Th17"]["events"]
+    ]
+    row = override(plan, of_samples, "Th17", action="exclude", panel="th17")
+    control = paired[tubes[row.sample_id].specimen]
+    write_overrides(FILE, [row])
+    plan, _, _ = gated("th17")
+    automatic = {
+        (entry["sample_id"], entry["population"]): entry["events"]
+        for entry in read_table(plan.layout.unit_automatic("th17", UNIT))
+    }
+    for name in (row.sample_id, control):
+        assert automatic[name, "Th17"] == before[name, "Th17"]["events"] != ""
+
+
 def test_without_overrides_nothing_is_kept_beside(here: Path):
     plan, _, _ = gated()
     assert (by_hand(plan), read_table(plan.layout.unit_automatic("treg", UNIT))) == ([], [])
@@ -186,6 +210,7 @@ def test_an_approved_gate_is_told_and_changes_nothing(here: Path):
     assert after == before
     (told,) = by_hand(plan)
     assert (told["outcome"], told["events_after"]) == ("accepted", told["events_before"])
+    assert read_table(plan.layout.unit_automatic("treg", UNIT)) == []
 
 
 def test_an_excluded_population_has_its_events_before_and_none_after(here: Path):

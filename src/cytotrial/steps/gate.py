@@ -213,7 +213,7 @@ def _gated(work: _Work, loaded: LoadedTube, borrowed: Mapping[str, PlacedGate] |
 
 def _with_overrides(outcome: _Outcome, work: _Work, loaded: LoadedTube, done: ByHand) -> _Outcome:
     """The outcome with what its overrides did, and with the populations as they would be without them."""
-    without = [] if done.gated is done.automatic else list(population_rows(loaded, done.automatic))
+    without = list(population_rows(loaded, done.automatic)) if done.changed else []
     return replace(outcome, automatic=without, by_hand=list(rows_by_hand(work.bench.plan, loaded, done)))
 
 

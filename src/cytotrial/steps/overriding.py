@@ -13,7 +13,7 @@ from cytotrial.science.populations import PopulationCount
 from cytotrial.steps.bench import LoadedTube
 from cytotrial.steps.layout import BY_HAND
 from cytotrial.steps.plan import Plan
-from cytotrial.terms import Tube
+from cytotrial.terms import Gate, Tube
 
 APPLIED, ACCEPTED, STALE, NOT_GATED = "applied", "accepted", "stale", "not_gated"
 """What became of an override: its gate counts, the automatic gate stays, or it is not applied."""
@@ -39,6 +39,11 @@ class ByHand:
     standing: Standing = field(default_factory=Standing)
 
     @property
+    def changed(self) -> bool:
+        """Whether any gate lies elsewhere, or is missing, because of an override."""
+        return _places(self.gated) != _places(self.automatic)
+
+    @property
     def stale(self) -> dict[str, str]:
         """Population → why its override is not applied."""
         return {entry.override.population: entry.reason for entry in self.standing.stale}
@@ -59,6 +64,10 @@ def by_hand(plan: Plan, loaded: LoadedTube, gated: GatedTube) -> ByHand:
     for entry in standing.stale:
         print(f"not applied: {entry}", file=sys.stderr)
     return ByHand(with_gates_by_hand(gated, standing.gates, excluded, stale=stale), gated, standing)
+
+
+def _places(gated: GatedTube) -> dict[str, Gate]:
+    return {gate.population: gate.gate for gate in gated.placed}
 
 
 def deciding(plan: Plan, tube: Tube) -> list[Override]:
