@@ -272,8 +272,12 @@ def second(run: Study) -> Study:
     """The same trial with FOXP3 cut elsewhere, in results of its own."""
     folder = run.path("config")
     text = (folder / "gating/treg.yaml").read_text(encoding="utf-8")
-    assert "fraction: 0.65" in text
-    changed = text.replace("fraction: 0.65", "fraction: 0.55").replace("version: 1.0.0", "version: 1.1.0")
+    found = "channels: [FOXP3, CD25, CD127]\n    find:\n      finder: carried_gate\n"
+    assert found in text
+    assert "version: 1.2.0" in text
+    # The reference's cut lies at 0.42.
+    changed = text.replace(found, f"{found}      bounds: [0.2, 0.38]\n")
+    changed = changed.replace("version: 1.2.0", "version: 1.3.0")
     (folder / "gating/treg-1.1.yaml").write_text(changed, encoding="utf-8")
     config = (folder / "config.yaml").read_text(encoding="utf-8")
     config = config.replace("config/gating/treg.yaml", "config/gating/treg-1.1.yaml")
@@ -309,8 +313,9 @@ def test_every_value_of_the_table_is_that_of_its_run(run: Study, second: Study) 
 def test_the_page_says_what_differs_and_shows_both_pictures_of_a_tube(run: Study, second: Study) -> None:
     done(run, "compare", "results", "results-1.1", "--tubes", "2")
     text = run.path("results-1.1/compare.html").read_text(encoding="utf-8")
-    assert "panel treg: FOXP3+.find.arguments.fraction" in text
-    assert re.search(r"panel treg: gating version</td>.*?1\.0\.0</td>.*?1\.1\.0</td>", text, flags=re.DOTALL)
+    assert "panel treg: FOXP3+.find.arguments.bounds" in text
+    versions = r"panel treg: gating version</td>.*?1\.2\.0.*?</td>.*?1\.3\.0.*?</td>"
+    assert re.search(versions, text, flags=re.DOTALL)
     assert text.count("gates that moved: FOXP3+") == 2
     assert "old: FOXP3+ in CD4+" in text
     assert "new: FOXP3+ in CD4+" in text
