@@ -10,6 +10,7 @@ import pytest
 from cytotrial.files.overrides import Override, write_overrides
 from cytotrial.files.tables import read_table
 from cytotrial.steps.plan import make_plan
+from cytotrial.steps.trace import trace
 from tests.steps.test_overriding import higher, override
 from tests.workflow.few import install_few
 from tests.workflow.study import Study
@@ -96,3 +97,18 @@ def test_the_report_tells_who_when_why_and_every_listing_has_its_table(overridde
         "l1_tubes.csv", "l1_values.csv", "l1_populations.csv", "l2_overrides.csv", "l3_visit_mapping.csv",
         "l4_values_by_visit.csv",
     }  # fmt: skip
+
+
+def test_the_trace_of_the_value_tells_who_moved_the_gate_when_and_why(
+    overridden: Overridden, monkeypatch: pytest.MonkeyPatch
+):
+    study, row, _, before = overridden
+    counts = read_table(study.path("results/dataset/counts.csv"))
+    (value,) = [
+        entry for entry in counts if (entry["sample_ids"], entry["parameter"]) == (row.sample_id, "CD4ABS")
+    ]
+    monkeypatch.chdir(study.folder)
+    told = trace(Path("config/config.yaml"), value["subject"], value["visit"], "CD4ABS")
+    (line,) = [line for line in told.splitlines() if line.startswith("  by hand")]
+    assert f"R1, move CD4+ by Ada, {row.utc}, not reviewed; TOO_LOW: cuts the negatives" in line
+    assert f"before {float(before['percent_of_parent']):.4g} %" in line

@@ -30,6 +30,7 @@ class _Tables:
     quality: Mapping[str, Row]
     gates: Mapping[tuple[str, str], Row]
     populations: Mapping[tuple[str, str], Row]
+    by_hand: Mapping[tuple[str, str], Sequence[Row]]
 
 
 def trace(config: Path, subject: str, visit: str, parameter: str) -> str:
@@ -61,6 +62,9 @@ def _read(layout: Layout) -> _Tables:
     def by_population(path: Path) -> dict[tuple[str, str], Row]:
         return {(row["sample_id"], row["population"]): row for row in read_table(path)}
 
+    by_hand: dict[tuple[str, str], list[Row]] = {}
+    for row in read_table(layout.by_hand):
+        by_hand.setdefault((row["sample_id"], row["population"]), []).append(row)
     return _Tables(
         counts=read_table(layout.counts),
         specimens=read_table(layout.specimens),
@@ -68,6 +72,7 @@ def _read(layout: Layout) -> _Tables:
         quality=by("sample_id", layout.quality),
         gates=by_population(layout.gates),
         populations=by_population(layout.populations),
+        by_hand=by_hand,
     )
 
 
@@ -174,6 +179,8 @@ def _tube(plan: Plan, tables: _Tables, tube: Tube, populations: Sequence[str]) -
     gates = _with_ancestors(tables, tube, populations)
     for name in gates:
         yield f"  gate      {_gate(tables, tube, name)}"
+        for override in tables.by_hand.get((tube.sample_id, name), ()):
+            yield f"  by hand   {_by_hand(override)}"
     for control in _controls(plan, tables, tube, gates):
         digest = tables.inventory[control.sample_id]["fcs_sha256"]
         yield f"  control   {control.sample_id}, {control.role.value}: {_file(plan, control, digest)}"
@@ -255,6 +262,21 @@ def _gate(tables: _Tables, tube: Tube, population: str) -> str:
     origin = "PLACED BY HAND (override)" if gate["origin"] == "override" else gate["origin"]
     place = _coordinates(json.loads(gate["gate"]))
     return f"{population}: {held}{why}; {place}; from {origin}{controls}{confidence}{flags}"
+
+
+def _by_hand(row: Row) -> str:
+    """What a person decided about a gate: who, when, why, and what became of it."""
+    review = (
+        f"reviewed by {row['reviewed_by']}, {row['reviewed_utc']}" if row["reviewed_by"] else "not reviewed"
+    )
+    reason = ": ".join(part for part in (row["reason_code"], row["reason_text"]) if part)
+    outcome = row["outcome"] + (f" ({row['why']})" if row["why"] else "")
+    shares = [
+        f"{float(cell):.4g} %" if cell else "none" for cell in (row["percent_before"], row["percent_after"])
+    ]
+    what = f"{row['override_id']}, {row['action']} {row['population']}"
+    told = f"{what} by {row['made_by']}, {row['utc']}, {review}"
+    return f"{told}; {reason}; {outcome}; of parent before {shares[0]}, after {shares[1]}"
 
 
 def _coordinates(gate: Mapping[str, Any]) -> str:
