@@ -20,6 +20,13 @@ BoolArray = npt.NDArray[np.bool_]
 ROOT = "root"
 """The population of all events, parent of every tree."""
 
+BY_HAND, STALE_BY_HAND = "OVERRIDE", "STALE_OVERRIDE"
+"""How the flag begins of a gate placed by hand, and of one that was and is no more."""
+EXCLUDED = "excluded by hand"
+"""How the reason begins why a population is not used that a person took out."""
+APPLIED, ACCEPTED, STALE, NOT_GATED = "applied", "accepted", "stale", "not_gated"
+"""What became of an override: its gate counts, the automatic gate stays, or it is not applied."""
+
 
 class Outcome(StrEnum):
     """What became of one row of the sample sheet."""

@@ -23,6 +23,7 @@ from cytotrial.steps.matrix_pictures import read_matrix_pictures
 from cytotrial.steps.plan import Plan, make_plan
 from cytotrial.steps.strategies import compile_gating
 from cytotrial.terms import Role
+from tests.steps.running import leave_the_batch_alone
 
 CONFIG = Path("config/config.yaml")
 SHEET = Path("resources/demo/sheets/samples.tsv")
@@ -217,6 +218,7 @@ def test_a_batch_without_controls_gets_the_matrix_of_the_batch_drawn_nearest_in_
 
 def test_every_value_made_with_a_borrowed_matrix_is_flagged_and_no_other(here: Path) -> None:
     without_controls_of("B01")
+    leave_the_batch_alone(CONFIG)
     treg("    compensation: controls\n    compensation_fallback: nearest_batch\n")
     plan = made()
     compile_gating(CONFIG, panel="treg")

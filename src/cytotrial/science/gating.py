@@ -26,7 +26,9 @@ from cytotrial.science.placing import (
 from cytotrial.science.populations import PopulationCount, count_populations
 from cytotrial.science.stained import Around, ControlKey, GatedTube, StainedTube
 from cytotrial.terms import (
+    BY_HAND,
     ROOT,
+    STALE_BY_HAND,
     BoolArray,
     Gate,
     GatingStrategy,
@@ -35,7 +37,6 @@ from cytotrial.terms import (
 )
 
 __all__ = [
-    "EXCLUDED",
     "FALLBACK",
     "NOT_FROM_SAMPLE",
     "Around",
@@ -53,9 +54,6 @@ __all__ = [
 ]
 
 NOT_FROM_SAMPLE = "GATE_NOT_FROM_SAMPLE"
-BY_HAND, STALE = "OVERRIDE", "STALE_OVERRIDE"
-EXCLUDED = "excluded by hand"
-"""How the reason begins why a population is not used that a person took out."""
 
 
 def gate_tube(
@@ -141,7 +139,7 @@ def with_gates_by_hand(
 def _by_hand(placed: PlacedGate, gate: Gate | None, *, stale: bool) -> PlacedGate:
     if gate is not None:
         return replace(placed, gate=gate, origin="override", flags=(*placed.flags, BY_HAND))
-    return replace(placed, flags=(*placed.flags, STALE)) if stale else placed
+    return replace(placed, flags=(*placed.flags, STALE_BY_HAND)) if stale else placed
 
 
 def without_second(strategy: GatingStrategy) -> GatingStrategy:

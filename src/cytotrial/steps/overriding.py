@@ -8,15 +8,12 @@ from dataclasses import dataclass, field
 
 from cytotrial.files.overrides import Override, Standing, applicable, entry_digests
 from cytotrial.files.tables import Row
-from cytotrial.science.gating import EXCLUDED, GatedTube, count_populations, with_gates_by_hand
+from cytotrial.science.gating import GatedTube, count_populations, with_gates_by_hand
 from cytotrial.science.populations import PopulationCount
 from cytotrial.steps.bench import LoadedTube
 from cytotrial.steps.layout import BY_HAND
 from cytotrial.steps.plan import Plan
-from cytotrial.terms import Gate, Tube
-
-APPLIED, ACCEPTED, STALE, NOT_GATED = "applied", "accepted", "stale", "not_gated"
-"""What became of an override: its gate counts, the automatic gate stays, or it is not applied."""
+from cytotrial.terms import ACCEPTED, APPLIED, EXCLUDED, NOT_GATED, STALE, Gate, Tube
 
 OF_THE_FILE = (
     "override_id", "utc", "made_by", "reviewed_by", "reviewed_utc", "population", "action", "reason_code",

@@ -6,12 +6,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from cytotrial.files.tables import Row, read_table
-from cytotrial.science.gating import BY_HAND, EXCLUDED
 from cytotrial.settings import ParameterCode, Settings
 from cytotrial.steps.draws import Draw, TubePopulations, Value
 from cytotrial.steps.layout import Layout
-from cytotrial.steps.overriding import APPLIED
 from cytotrial.steps.values import values_of
+from cytotrial.terms import APPLIED, BY_HAND, EXCLUDED
 
 Override = Mapping[str, str]
 """A row of gating/by_hand.csv."""
