@@ -32,7 +32,7 @@ from cytotrial.steps.learn import learn_reference
 from cytotrial.steps.plan import Plan, make_plan
 from cytotrial.steps.strategies import compile_gating
 from cytotrial.steps.summary import overrides_not_applied
-from cytotrial.terms import Role
+from cytotrial.terms import RectangleGate, Role
 from tests.steps.running import leave_the_batch_alone
 
 CONFIG, FILE = Path("config/config.yaml"), Path("config/overrides.tsv")
@@ -291,14 +291,15 @@ def test_an_override_of_a_tube_that_the_sheet_does_not_have_is_refused(here: Pat
         make_plan(CONFIG)
 
 
-def learnt_fraction() -> float:
-    """Of FOXP3+, from the one tube whose gates stand in the overrides file."""
+def learnt_place() -> float:
+    """Of the cut of FOXP3+ on the display scale, from the one tube whose gates stand in the overrides file."""
     learn_reference(CONFIG, panel="treg")
     reference = read_reference(Path("config/gating/mine.json"))
     constants = reference.populations["FOXP3+"].constants
     assert len(reference.tubes) == 1
     assert constants is not None
-    return float(constants["fraction"])
+    (place,) = constants["place"]
+    return float(place)
 
 
 def test_gates_that_were_approved_or_moved_teach_a_reference(here: Path):
@@ -312,8 +313,10 @@ def test_gates_that_were_approved_or_moved_teach_a_reference(here: Path):
         text.replace(f"{gating}    batch_reference: false\n", gating + section), encoding="utf-8"
     )
     write_overrides(FILE, [override(plan, gates, "FOXP3+", action="accept")])
-    approved = learnt_fraction()
+    approved = learnt_place()
     write_overrides(FILE, [override(plan, gates, "FOXP3+", new_gate=higher(gates, "FOXP3+", 0.05))])
-    # The template's own fraction is 0.65; a cut that was moved up teaches a larger one.
-    assert approved == pytest.approx(0.65, abs=0.02)
-    assert learnt_fraction() > approved + 0.1
+    # One tube teaches where its own cut lies; 0.002 of the scale is a twentieth of what was moved.
+    automatic = next(gate_of_row(row).gate for row in gates if row["population"] == "FOXP3+")
+    assert isinstance(automatic, RectangleGate)
+    assert approved == pytest.approx(automatic.low[0], abs=0.002)
+    assert learnt_place() == pytest.approx(approved + 0.05, abs=0.002)
