@@ -315,8 +315,8 @@ def test_gates_that_were_approved_or_moved_teach_a_reference(here: Path):
     write_overrides(FILE, [override(plan, gates, "FOXP3+", action="accept")])
     approved = learnt_place()
     write_overrides(FILE, [override(plan, gates, "FOXP3+", new_gate=higher(gates, "FOXP3+", 0.05))])
-    # One tube teaches where its own cut lies; 0.002 of the scale is a twentieth of what was moved.
+    # One tube teaches where its own cut lies; 0.005 of the scale is a tenth of what was moved.
     automatic = next(gate_of_row(row).gate for row in gates if row["population"] == "FOXP3+")
     assert isinstance(automatic, RectangleGate)
-    assert approved == pytest.approx(automatic.low[0], abs=0.002)
-    assert learnt_place() == pytest.approx(approved + 0.05, abs=0.002)
+    assert approved == pytest.approx(automatic.low[0], abs=0.005)
+    assert learnt_place() == pytest.approx(approved + 0.05, abs=0.005)
