@@ -11,7 +11,7 @@ import pytest
 
 from cytotrial.errors import DatasetError
 from cytotrial.files.database import read_database, rows_of_table
-from cytotrial.files.tables import read_table
+from cytotrial.files.tables import as_written, read_table
 from tests.steps.conftest import DatasetFolder
 
 TABLES = {
@@ -49,10 +49,8 @@ def test_a_table_holds_what_its_file_holds(trial: DatasetFolder, name: str):
     assert len(stored) == len(rows)
     for row, cells in zip(rows, stored, strict=True):
         for text, cell in zip(row.values(), cells, strict=True):
-            same = (
-                cell is None if text == "" else cell == (float(text) if not isinstance(cell, str) else text)
-            )
-            assert same, (name, text, cell)
+            known = as_written(text) if isinstance(cell, str) else float(text) if text else None
+            assert cell == known, (name, text, cell)
 
 
 def test_the_analysis_dataset_is_that_of_the_transport_file(trial: DatasetFolder):

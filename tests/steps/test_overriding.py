@@ -292,7 +292,7 @@ def test_an_override_of_a_tube_that_the_sheet_does_not_have_is_refused(here: Pat
 
 
 def learnt_place() -> float:
-    """Of the cut of FOXP3+ on the display scale, from the one tube whose gates stand in the overrides file."""
+    """Of the cut of FOXP3+, display scale, from the one tube whose gates stand in the overrides file."""
     learn_reference(CONFIG, panel="treg")
     reference = read_reference(Path("config/gating/mine.json"))
     constants = reference.populations["FOXP3+"].constants
