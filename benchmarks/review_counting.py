@@ -98,6 +98,7 @@ def _as_the_page_has_it(gated: GatedTube) -> dict[str, Any]:
         "flags": [],
         "missing": [],
         "strategy": 0,
+        "doubt": {"score": 0.0, "reasons": []},
         "gates": [
             {
                 "population": gate.population,

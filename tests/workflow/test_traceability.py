@@ -16,6 +16,9 @@ from tests.workflow.faults import Contents, cytotrial, refused
 from tests.workflow.few import read_sheet, write_sheet
 from tests.workflow.study import Study
 
+DECIDE_GATES = ("config/gating/count.yaml", "config/gating/count.reference.json", "config/overrides.tsv")
+"""What a final analysis wants approved, by content."""
+
 
 def manifest_of(study: Study) -> dict[str, Any]:
     told: dict[str, Any] = json.loads(study.path("results/manifest.json").read_text(encoding="utf-8"))
@@ -35,7 +38,7 @@ def test_the_manifest_names_every_file_that_went_in_and_came_out(ended: Study, u
         assert (entry["sha256"], entry["bytes"]) == (hashlib.sha256(content).hexdigest(), len(content))
     raw = {path.relative_to(ended.folder).as_posix() for path in ended.path("resources").rglob("*.fcs")}
     sheets = {f"resources/demo/sheets/{path.name}" for path in ended.path("resources/demo/sheets").iterdir()}
-    assert manifest["inputs"].keys() == raw | sheets | {"config/config.yaml", "config/gating/count.yaml"}
+    assert manifest["inputs"].keys() == raw | sheets | {"config/config.yaml", *DECIDE_GATES}
     for name in manifest["inputs"]:
         assert manifest["inputs"][name]["sha256"] == digest_of(ended.path(name))
 
@@ -49,7 +52,8 @@ def test_the_manifest_tells_who_when_with_what_and_what_became_of_the_rows(ended
     assert run["host"]
     assert run["exit_state"].startswith("complete")
     assert set(manifest["software"]["packages"]) >= {"numpy", "flowkit", "snakemake"}
-    assert manifest["gating"]["count"]["versions"] == ["1.0.0"]
+    reference = json.loads(ended.path("config/gating/count.reference.json").read_text(encoding="utf-8"))
+    assert manifest["gating"]["count"]["versions"] == [f"1.1.0@{reference['version']}"]
     rows = read_sheet(ended.path("resources/demo/sheets/samples.tsv"))
     assert sum(manifest["rows"]["tubes"].values()) == len(rows)
 
@@ -66,11 +70,13 @@ def test_all_but_the_run_is_the_same_when_the_same_is_run_again(ended: Study):
 def test_a_final_analysis_needs_approved_gatings_a_clean_checkout_and_files_someone_vouched_for(ended: Study):
     said = refused(cytotrial(ended, "verify", "--final"))
     gating = digest_of(ended.path("config/gating/count.yaml"))
-    line = f"config/gating/count.yaml: {gating}"
-    assert f"config/gating/count.yaml is a draft: approve it by the line '{line}' under approved" in said
+    lines = [f"{name}: {digest_of(ended.path(name))}" for name in DECIDE_GATES]
+    for name, line in zip(DECIDE_GATES, lines, strict=True):
+        assert f"{name} is a draft: approve it by the line '{line}' under approved" in said
     assert "was no git checkout" in said
     assert "tubes have no sha256 in the sheet" in said
-    _make_final(ended, line)
+    approved = "approved:\n" + "".join(f"  {line}\n" for line in lines)
+    _make_final(ended, approved)
     try:
         ended.run()
         done = cytotrial(ended, "verify", "--final")
@@ -85,7 +91,7 @@ def test_a_final_analysis_needs_approved_gatings_a_clean_checkout_and_files_some
     finally:
         subprocess.run(["rm", "-rf", ".git"], cwd=ended.folder, check=True)
         ended.edit("Snakefile", "# edited\n", "")
-        ended.edit("config/config.yaml", f"approved:\n  {line}\n", "")
+        ended.edit("config/config.yaml", approved, "")
         sheet = ended.path("resources/demo/sheets/samples.tsv")
         write_sheet(sheet, [{**row, "sha256": ""} for row in read_sheet(sheet)])
         ended.run()
@@ -94,7 +100,7 @@ def test_a_final_analysis_needs_approved_gatings_a_clean_checkout_and_files_some
 def _make_final(study: Study, approved: str) -> None:
     """Approve the gating, pin every file, commit the checkout."""
     config = study.path("config/config.yaml")
-    config.write_text(config.read_text(encoding="utf-8") + f"approved:\n  {approved}\n", encoding="utf-8")
+    config.write_text(config.read_text(encoding="utf-8") + approved, encoding="utf-8")
     with study.path("results/check/inventory.csv").open(encoding="utf-8", newline="") as stream:
         known = {row["sample_id"]: row["fcs_sha256"] for row in csv.DictReader(stream)}
     sheet = study.path("resources/demo/sheets/samples.tsv")
