@@ -13,6 +13,7 @@ import pytest
 
 from cytotrial.files.in_flowkit import applied_by_flowkit
 from cytotrial.files.tables import read_table
+from cytotrial.files.whole import write_text
 from tests.workflow.study import Study
 from tests.workflow.study_commands import cytotrial, done
 
@@ -341,7 +342,7 @@ def test_folders_of_another_study_or_of_no_run_are_refused(run: Study, second: S
     other = tmp_path / "other"
     shutil.copytree(run.path("results"), other)
     counts = other / "dataset" / "counts.csv"
-    counts.write_text(counts.read_text(encoding="utf-8").replace("DEMO-IL2,", "DEMO-IL7,"), encoding="utf-8")
+    write_text(counts, counts.read_text(encoding="utf-8").replace("DEMO-IL2,", "DEMO-IL7,"))
     failed = cytotrial(run, "compare", "results", str(other))
     assert failed.returncode == 1
     assert "holds results of study DEMO-IL7, not of DEMO-IL2; nothing was" not in failed.stdout
@@ -358,7 +359,7 @@ def test_folders_that_share_no_tube_are_refused_though_their_ids_are_alike(
     other = tmp_path / "other"
     shutil.copytree(run.path("results"), other)
     path = other / "check" / "inventory.csv"
-    path.write_text(re.sub(r"\b[0-9a-f]{64}\b", "0" * 64, path.read_text(encoding="utf-8")), encoding="utf-8")
+    write_text(path, re.sub(r"\b[0-9a-f]{64}\b", "0" * 64, path.read_text(encoding="utf-8")))
     failed = cytotrial(run, "compare", "results", str(other))
     assert failed.returncode == 1
     assert "no sample_id has the same FCS file in both" in failed.stderr
