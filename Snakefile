@@ -38,10 +38,6 @@ rule all:
         [LAYOUT.matrix(panel, batch) for panel, batch in PLAN.matrices],
         [LAYOUT.matrix_quality(panel, batch) for panel, batch in PLAN.matrices],
         [LAYOUT.matrices_compared(panel) for panel in PLAN.judged_panels()],
-        [
-            LAYOUT.pool_table(panel)
-            for panel in sorted({panel for panel, _ in PLAN.pools})
-        ],
 
 
 include: "workflow/rules/manifest.smk"

@@ -37,10 +37,15 @@ except CytotrialError as error:
 
 
 def all_jobs():
-    """(rule, outputs) of every job, whether or not there is something to do for it."""
-    return [
+    """(rule, outputs) of every job, whether or not there is something to do for it.
+
+    A checkpoint that is done has left the jobs of Snakemake's graph.
+    """
+    found = [
         (job.rule.name, [str(file) for file in job.output]) for job in workflow.dag.jobs
     ]
+    tables = [LAYOUT.pool_table(panel) for panel in sorted(dict(PLAN.pools))]
+    return [*found, *(("pool_table", [str(table)]) for table in tables)]
 
 
 onstart:
