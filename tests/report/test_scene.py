@@ -77,7 +77,7 @@ def test_the_same_picture_has_the_same_bytes():
     assert draw().startswith("data:image/svg+xml;base64,")
 
 
-@pytest.mark.parametrize(("value", "written"), [(1.0, "1"), (0.5, "0.5"), (1 / 3, "0.33"), (-0.001, "-0")])
+@pytest.mark.parametrize(("value", "written"), [(1.0, "1"), (0.5, "0.5"), (1 / 3, "0.33")])
 def test_numbers_are_written_to_a_hundredth_of_a_pixel(value: float, written: str):
     scene = Scene(10, 10)
     scene.box(value, 0, 1, 1, colour="#000")

@@ -23,8 +23,10 @@ from cytotrial.files.overrides import (
 from cytotrial.files.reference import read_reference
 from cytotrial.files.strategy import read_strategies
 from cytotrial.files.tables import read_table, write_table
+from cytotrial.settings import Expert
 from cytotrial.steps.check import check_unit
 from cytotrial.steps.compensate import compensate_batch
+from cytotrial.steps.experts import gated_by_experts
 from cytotrial.steps.gate import gate_unit
 from cytotrial.steps.gates_table import gate_of_row
 from cytotrial.steps.layout import BY_HAND, Layout
@@ -320,3 +322,19 @@ def test_gates_that_were_approved_or_moved_teach_a_reference(here: Path):
     assert isinstance(automatic, RectangleGate)
     assert approved == pytest.approx(automatic.low[0], abs=0.005)
     assert learnt_place() == pytest.approx(approved + 0.05, abs=0.005)
+
+
+def test_a_gate_that_was_taken_out_after_it_was_approved_teaches_nothing(here: Path):
+    plan, gates, _ = gated()
+    approved = override(plan, gates, "FOXP3+", action="accept")
+    chained = digest_of_text(approved.line)
+    taken_out = replace(approved, override_id="R2", action="exclude", prev_row_sha256=chained)
+    write_overrides(FILE, [approved, taken_out])
+    (tube,) = [tube for tube in plan.tubes_to_gate("treg", UNIT) if tube.sample_id == approved.sample_id]
+    template = next(iter(read_strategies(plan.layout.strategy("treg")).values()))
+    expert = Expert(source=str(FILE), expert="Ada", gated_on="2026-01-01")
+    with pytest.raises(ConfigError, match="gates no sample tube"):
+        gated_by_experts([expert], [tube], template, study=plan.trial.settings.study)
+    write_overrides(FILE, [approved])
+    (found,) = gated_by_experts([expert], [tube], template, study=plan.trial.settings.study)
+    assert found.names == {"FOXP3+": "FOXP3+"}

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from cytotrial.errors import ConfigError, CytotrialError, TemplateError, all_problems
 from cytotrial.files.fingerprints import sha256_of
-from cytotrial.files.overrides import read_overrides, unblinded
+from cytotrial.files.overrides import deciding, read_overrides, unblinded
 from cytotrial.files.strategy import gate_from_json
 from cytotrial.settings import Expert
 from cytotrial.steps.strategies import read_gating, strategy_of
@@ -122,8 +122,12 @@ def _of_overrides(
     """The template with the gates that a person approved or placed on each tube; of each the last word."""
     rows = unblinded(read_overrides(Path(expert.source)), [tube.sample_id for tube in tubes], study=study)
     for tube in tubes:
-        last = {row.population: row for row in rows.get(tube.sample_id, ()) if row.action != "exclude"}
-        gates = {name: gate_from_json(row.new_gate or row.old_gate) for name, row in last.items()}
+        last = deciding(rows.get(tube.sample_id, ()))
+        gates = {
+            name: gate_from_json(row.new_gate or row.old_gate)
+            for name, row in last.items()
+            if row.action != "exclude"
+        }
         if gates:
             populations = tuple(
                 Population(entry.name, entry.parent, gate=gates[entry.name]) if entry.name in gates else entry

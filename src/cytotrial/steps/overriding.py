@@ -6,7 +6,7 @@ import sys
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from cytotrial.files.overrides import Override, Standing, applicable, entry_digests
+from cytotrial.files.overrides import Override, Standing, applicable, deciding, entry_digests
 from cytotrial.files.tables import Row
 from cytotrial.science.gating import GatedTube, count_populations, with_gates_by_hand
 from cytotrial.science.populations import PopulationCount
@@ -67,16 +67,13 @@ def _places(gated: GatedTube) -> dict[str, Gate]:
     return {gate.population: gate.gate for gate in gated.placed}
 
 
-def deciding(plan: Plan, tube: Tube) -> list[Override]:
-    """The last override of each of a tube's populations, in the order of the file."""
-    return list({row.population: row for row in plan.overrides.get(tube.sample_id, [])}.values())
-
-
 def rows_by_hand(plan: Plan, loaded: LoadedTube, done: ByHand) -> Iterator[Row]:
     """What each override of a tube did: outcome, events before (as without any override) and after."""
+    rows = deciding(plan.overrides.get(loaded.tube.sample_id, []))
+    if not rows:
+        return
     before, after = (_counted(loaded, gated) for gated in (done.automatic, done.gated))
-    for row in deciding(plan, loaded.tube):
-        name = row.population
+    for name, row in rows.items():
         applied = name in done.standing.gates or name in done.standing.excluded
         outcome = APPLIED if applied else STALE if name in done.stale else ACCEPTED
         yield {
@@ -91,7 +88,7 @@ def rows_by_hand(plan: Plan, loaded: LoadedTube, done: ByHand) -> Iterator[Row]:
 
 def rows_not_gated(plan: Plan, tube: Tube, reason: str) -> Iterator[Row]:
     """The overrides of a tube that has no gates, with the reason."""
-    for row in deciding(plan, tube):
+    for row in deciding(plan.overrides.get(tube.sample_id, [])).values():
         yield {**dict.fromkeys(BY_HAND), **_of_file(tube, row), "outcome": NOT_GATED, "why": reason}
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from importlib.metadata import version
 from io import StringIO
 from itertools import zip_longest
@@ -13,7 +13,7 @@ from typing import Any
 import pandas as pd
 
 from cytotrial import __version__
-from cytotrial.files.tables import write_table
+from cytotrial.files.tables import Row, write_table
 from cytotrial.files.whole import read_text, write_text
 from cytotrial.report.listings import L2
 from cytotrial.report.page import listings_of, render_report
@@ -47,9 +47,10 @@ from cytotrial.terms import Role, Transform
 
 def write_report(plan: Plan) -> None:
     """Write report.html, the numbers of its tables T1 to T3, and its listings L1 to L4."""
-    tables = _tables(plan)
+    by_hand = overrides_listed(plan)
+    tables = replace(_tables(plan), overrides=pd.DataFrame(by_hand, columns=list(OVERRIDES)))
     write_text(plan.layout.report, render_report(tables))
-    _write_listings(plan, tables)
+    _write_listings(plan, tables, by_hand)
     numbers = {"t1": tables.cell_counts, "t2": tables.clinical_by_visit, "t3": tables.completeness}
     for name, path in plan.layout.summaries.items():
         frame = numbers[name]
@@ -61,12 +62,12 @@ def write_report(plan: Plan) -> None:
             )
 
 
-def _write_listings(plan: Plan, tables: ReportTables) -> None:
+def _write_listings(plan: Plan, tables: ReportTables, by_hand: Sequence[Row]) -> None:
     """Write every listing as a table: L2 with all its digits and columns, the others as the page has them."""
     for table in listings_of(tables):
         path = plan.layout.listing(LISTINGS[table.id])
         if table.id == L2:
-            write_table(path, OVERRIDES, overrides_listed(plan))
+            write_table(path, OVERRIDES, by_hand)
         else:
             rows = [row for group in table.groups for row in group.rows]
             cells = [["" if cell == DASH else cell for cell in row] for row in rows]
@@ -114,7 +115,6 @@ def _tables(plan: Plan) -> ReportTables:
         limits={code: event_limits(trial.settings, code) for code in sorted(trial.settings.parameters)},
         profiles=_profiles(plan),
         qc_donor=_read(layout.qc_donor),
-        overrides=pd.DataFrame(overrides_listed(plan), columns=list(OVERRIDES)),
     )
 
 

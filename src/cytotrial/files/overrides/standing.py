@@ -50,6 +50,11 @@ class Standing:
     stale: Sequence[Stale] = ()
 
 
+def deciding(overrides: Iterable[Override]) -> dict[str, Override]:
+    """Population → the override that decides it: the last of one tube's rows, in the order of the file."""
+    return {row.population: row for row in overrides}
+
+
 def applicable(
     overrides: Iterable[Override],
     placed: Sequence[PlacedGate],
@@ -77,7 +82,7 @@ def applicable(
         its automatic gate, or a gate above it (automatic or by hand) has changed since it was made, or
         if its population has no automatic gate any more. One that rests on a stale one is stale too.
     """
-    last = {row.population: row for row in overrides}
+    last = deciding(overrides)
     texts: dict[str, str] = {}
     found: dict[str, dict[str, Override]] = {"gates": {}, "exclude": {}, "accept": {}}
     gates: dict[str, Gate] = {}
