@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 from cytotrial.steps.check import check_unit, join_inventory
@@ -31,6 +32,13 @@ def run_to_the_joined_tables(plan: Plan, config: Path) -> None:
     for panel, unit in plan.gating_jobs:
         gate_unit(plan, panel=panel, unit=unit)
     collect_gating(plan)
+
+
+def begin_anew(folder: Path, repository: Path) -> None:
+    """Put the repository's configuration into a study, and take its results away."""
+    for name in ("config", "results"):
+        shutil.rmtree(folder / name, ignore_errors=True)
+    shutil.copytree(repository / "config", folder / "config")
 
 
 def leave_the_batch_alone(config: Path) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from pathlib import Path
 
 import pytest
@@ -17,7 +16,7 @@ from cytotrial.steps.layout import QUALITY
 from cytotrial.steps.plan import Plan, make_plan
 from cytotrial.steps.strategies import compile_gating
 from cytotrial.steps.traces import unpacked_trace
-from tests.steps.running import leave_the_batch_alone
+from tests.steps.running import begin_anew, leave_the_batch_alone
 
 CONFIG = Path("config/config.yaml")
 UNIT = "subject.S001"
@@ -33,9 +32,7 @@ def trial(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def here(trial: Path, repository: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.chdir(trial)
-    for name in ("config", "results"):
-        shutil.rmtree(trial / name, ignore_errors=True)
-    shutil.copytree(repository / "config", trial / "config")
+    begin_anew(trial, repository)
     leave_the_batch_alone(CONFIG)
     return trial
 

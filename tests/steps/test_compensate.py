@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -23,7 +22,7 @@ from cytotrial.steps.matrix_pictures import read_matrix_pictures
 from cytotrial.steps.plan import Plan, make_plan
 from cytotrial.steps.strategies import compile_gating
 from cytotrial.terms import Role
-from tests.steps.running import leave_the_batch_alone
+from tests.steps.running import begin_anew, leave_the_batch_alone
 
 CONFIG = Path("config/config.yaml")
 SHEET = Path("resources/demo/sheets/samples.tsv")
@@ -40,9 +39,7 @@ def trial(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def here(trial: Path, repository: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """The trial's folder, with the embedded configuration; what a test changes of the sheet is undone."""
     monkeypatch.chdir(trial)
-    for name in ("config", "results"):
-        shutil.rmtree(trial / name, ignore_errors=True)
-    shutil.copytree(repository / "config", trial / "config")
+    begin_anew(trial, repository)
     sheet = SHEET.read_text(encoding="utf-8")
     yield trial
     SHEET.write_text(sheet, encoding="utf-8")

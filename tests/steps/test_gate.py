@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import warnings
 from collections.abc import Mapping
 from pathlib import Path
@@ -19,7 +18,7 @@ from cytotrial.steps.compensate import compensate_batch
 from cytotrial.steps.gate import gate_unit
 from cytotrial.steps.plan import Plan, make_plan
 from cytotrial.steps.strategies import compile_gating
-from tests.steps.running import leave_the_batch_alone
+from tests.steps.running import begin_anew, leave_the_batch_alone
 
 FMO_TEMPLATE = """
 version: 2.0.0
@@ -45,9 +44,7 @@ def trial(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def here(trial: Path, repository: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.chdir(trial)
-    shutil.rmtree(trial / "config", ignore_errors=True)
-    shutil.rmtree(trial / "results", ignore_errors=True)
-    shutil.copytree(repository / "config", trial / "config")
+    begin_anew(trial, repository)
     leave_the_batch_alone(Path("config/config.yaml"))
     return trial
 

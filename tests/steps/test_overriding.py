@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -35,7 +34,7 @@ from cytotrial.steps.plan import Plan, make_plan
 from cytotrial.steps.strategies import compile_gating
 from cytotrial.steps.summary import overrides_not_applied
 from cytotrial.terms import RectangleGate, Role
-from tests.steps.running import leave_the_batch_alone
+from tests.steps.running import begin_anew, leave_the_batch_alone
 
 CONFIG, FILE = Path("config/config.yaml"), Path("config/overrides.tsv")
 UNIT = "subject.S001"
@@ -53,9 +52,7 @@ def trial(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def here(trial: Path, repository: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The trial, every tube of it gated by itself and by the templates' own constants."""
     monkeypatch.chdir(trial)
-    for name in ("config", "results"):
-        shutil.rmtree(trial / name, ignore_errors=True)
-    shutil.copytree(repository / "config", trial / "config")
+    begin_anew(trial, repository)
     assert f"overrides: {FILE}" in CONFIG.read_text(encoding="utf-8")
     leave_the_batch_alone(CONFIG)
     write_overrides(FILE, ())
