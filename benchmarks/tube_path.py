@@ -128,7 +128,7 @@ def _whole_step(tube: GatedAlike, config: Path) -> Action:
     from cytotrial.steps.gate import gate_unit  # noqa: PLC0415
     from cytotrial.steps.place import place_unit  # noqa: PLC0415
     from cytotrial.steps.plan import make_plan  # noqa: PLC0415
-    from cytotrial.steps.pool import pool_positions  # noqa: PLC0415
+    from cytotrial.steps.pool import pool_panel  # noqa: PLC0415
 
     plan = make_plan(config)
     (unit,) = plan.units
@@ -136,8 +136,7 @@ def _whole_step(tube: GatedAlike, config: Path) -> Action:
     def gate() -> None:
         if tube.panel in plan.placed_panels:
             place_unit(plan, panel=tube.panel, unit=unit)
-            for batch in plan.pools_of(tube.panel, unit):
-                pool_positions(plan, panel=tube.panel, batch=batch)
+            pool_panel(plan, panel=tube.panel)
         gate_unit(plan, panel=tube.panel, unit=unit)
 
     return gate

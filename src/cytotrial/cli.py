@@ -55,9 +55,12 @@ def _bar(label: str) -> Iterator[Progress]:
 def _plan(config: Path) -> Plan:
     """The plan of the study; a job of a run refuses one that was edited since the run began."""
     from cytotrial.files.claim import refuse_if_overtaken
+    from cytotrial.steps.kept import kept_plan
     from cytotrial.steps.plan import make_plan
 
     refuse_if_overtaken()
+    if kept := kept_plan(config):
+        return kept
     plan = make_plan(config)
     if plan.study_digest != os.environ.get("CYTOTRIAL_STUDY", plan.study_digest):
         raise ConfigError(
@@ -298,17 +301,16 @@ def place(config: Path, panel: str, unit: str) -> None:
 @cli.command()
 @config_option
 @panel_option
-@batch_option
-def pool(config: Path, panel: str, batch: str) -> None:
-    """Say where the tubes of one batch together have the gates of a panel.
+def pool(config: Path, panel: str) -> None:
+    """Say where the tubes of each batch together have the gates of a panel.
 
     \b
     Example:
-      cytotrial pool --panel treg --batch B01
+      cytotrial pool --panel treg
     """
-    from cytotrial.steps.pool import pool_positions
+    from cytotrial.steps.pool import pool_panel
 
-    pool_positions(_plan(config), panel=panel, batch=batch)
+    pool_panel(_plan(config), panel=panel)
 
 
 @cli.command("pool-table")

@@ -11,7 +11,7 @@ from cytotrial.steps.compensate import compensate_batch
 from cytotrial.steps.gate import gate_unit
 from cytotrial.steps.place import place_unit
 from cytotrial.steps.plan import Plan
-from cytotrial.steps.pool import pool_positions
+from cytotrial.steps.pool import pool_panel
 from cytotrial.steps.strategies import compile_gating
 
 
@@ -27,8 +27,8 @@ def run_to_the_joined_tables(plan: Plan, config: Path) -> None:
     for panel, unit in plan.gating_jobs:
         if panel in plan.placed_panels:
             place_unit(plan, panel=panel, unit=unit)
-    for panel, batch in plan.pools:
-        pool_positions(plan, panel=panel, batch=batch)
+    for panel in plan.placed_panels:
+        pool_panel(plan, panel=panel)
     for panel, unit in plan.gating_jobs:
         gate_unit(plan, panel=panel, unit=unit)
     collect_gating(plan)

@@ -11,6 +11,7 @@ from cytotrial.errors import CytotrialError
 from cytotrial.settings import canonical
 from cytotrial.steps.code import code_of
 from cytotrial.steps.environment import prepare_environment
+from cytotrial.steps.kept import keep_study
 from cytotrial.steps.plan import make_plan
 from cytotrial.steps.runs import announce_run, begin_run, end_run, examine_results
 
@@ -32,6 +33,7 @@ try:
     if MAIN:
         examine_results(LAYOUT)
         announce_run(LAYOUT)
+        keep_study(PLAN)
 except CytotrialError as error:
     raise WorkflowError(str(error)) from None
 

@@ -38,30 +38,24 @@ rule place:
 rule pool:
     input:
         lambda w: [
-            LAYOUT.unit_placed(w.panel, unit)
-            for unit in PLAN.units_pooled(w.panel, w.batch)
+            LAYOUT.unit_placed(w.panel, unit) for unit in PLAN.units_pooled(w.panel)
         ],
     output:
-        LAYOUT.pool("{panel}", "{batch}"),
+        [LAYOUT.pool("{panel}", batch) for batch in PLAN.pooled_batches],
     log:
-        LAYOUT.log("pool/{panel}.{batch}"),
+        LAYOUT.log("pool/{panel}"),
     params:
-        locked=lambda w: canonical(PLAN.locked_pool(w.panel, w.batch)),
+        locked=lambda w: canonical(PLAN.locked_pools(w.panel)),
         code=code_of("pool"),
     shell:
-        "cytotrial pool --panel {wildcards.panel:q} "
-        "--batch {wildcards.batch:q} 2> {log:q}"
+        "cytotrial pool --panel {wildcards.panel:q} 2> {log:q}"
 
 
 # When it is done, the gating jobs are looked at again: only those whose pools have another
 # content than before are run.
 checkpoint pool_table:
     input:
-        lambda w: [
-            LAYOUT.pool(panel, batch)
-            for panel, batch in PLAN.pools
-            if panel == w.panel
-        ],
+        lambda w: [LAYOUT.pool(w.panel, batch) for batch in PLAN.pooled_batches],
     output:
         LAYOUT.pool_table("{panel}"),
     log:

@@ -32,13 +32,13 @@ def sha256_of(path: Path) -> str:
 
 
 def fingerprints(
-    paths: Iterable[Path], *, cache: Path, fresh: bool = False, progress: Progress = untold
+    paths: Iterable[Path | str], *, cache: Path, fresh: bool = False, progress: Progress = untold
 ) -> Mapping[str, str]:
     """SHA-256 of every regular file among `paths`, by the path as text; others are left out.
 
     Parameters
     ----------
-    paths : iterable of Path
+    paths : iterable of Path or str
     cache : Path
         JSON file of earlier answers, read and written here; it may be deleted at any time.
     fresh : bool
@@ -47,7 +47,7 @@ def fingerprints(
         Told how many of the files that are read have been.
     """
     known = {} if fresh else _read(cache)
-    stamps = {str(path): _stamp(path) for path in paths}
+    stamps = {str(path): stamp_of(path) for path in paths}
     stale = [name for name, stamp in stamps.items() if stamp and known.get(name, ["", ""])[0] != stamp]
     with ThreadPoolExecutor(max_workers=min(8, os.cpu_count() or 1)) as pool:
         read = told(pool.map(_sha256_if_readable, stale), len(stale), progress)
@@ -81,10 +81,10 @@ def _read(cache: Path) -> dict[str, list[str]]:
     return loaded if isinstance(loaded, dict) else {}
 
 
-def _stamp(path: Path) -> str:
-    """Size and time of a regular file; empty for anything else."""
+def stamp_of(path: Path | str) -> str:
+    """Size and time (ns) of a regular file; empty for anything else."""
     try:
-        status = path.stat()
+        status = os.stat(path)  # noqa: PTH116 (a path as text is not made a Path for thousands of files)
     except OSError:
         return ""
     return f"{status.st_size}:{status.st_mtime_ns}" if stat.S_ISREG(status.st_mode) else ""

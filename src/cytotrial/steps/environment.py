@@ -24,8 +24,9 @@ GRACE = 5.0
 def prepare_environment(plan: Plan, *, main: bool = True) -> None:
     """Let jobs find `cytotrial`, read the same configuration, and notice if it is edited meanwhile.
 
-    One thread per job for linear algebra: the jobs themselves run side by side. The allocator is
-    told to keep megabyte-sized arrays, which are asked for and given back for every tube.
+    One thread per job for linear algebra: the jobs themselves run side by side. The allocator is told to
+    keep megabyte-sized arrays, which are asked for and given back for every tube. Nobody looks for plugins
+    of pydantic, which takes a job longer than reading its configuration.
 
     Parameters
     ----------
@@ -45,6 +46,7 @@ def prepare_environment(plan: Plan, *, main: bool = True) -> None:
     defaults = {
         **of_this_run,
         "OPENBLAS_NUM_THREADS": "1",
+        "PYDANTIC_DISABLE_PLUGINS": "1",
         "MALLOC_MMAP_THRESHOLD_": str(1 << 30),
         "MALLOC_TRIM_THRESHOLD_": str(1 << 30),
         "MALLOC_TOP_PAD_": str(64 << 20),

@@ -324,6 +324,11 @@ class Layout:
         return self.results / "check" / ".fingerprints.json"
 
     @property
+    def study(self) -> Path:
+        """What a run read of its study, for the run's jobs."""
+        return self.results / "check" / ".study.json"
+
+    @property
     def objects(self) -> Path:
         """What object storage held when the run began."""
         return self.results / "check" / ".objects.json"

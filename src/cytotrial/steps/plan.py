@@ -16,22 +16,24 @@ from dataclasses import asdict, dataclass, field
 from datetime import date
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from cytotrial.errors import ConfigError, all_problems
 from cytotrial.files.bucket import list_objects, remember_objects, remembered_objects
 from cytotrial.files.claim import RUN
 from cytotrial.files.fingerprints import fingerprints, sha256_of
-from cytotrial.files.lock import REMEDY, Lock, read_lock
-from cytotrial.files.overrides import Override, read_overrides, unblinded
 from cytotrial.files.sheets.samples import one_stain_for_several
 from cytotrial.progress import Progress, untold
 from cytotrial.settings import Absolute, Percent, Settings, canonical, digest, event_limits
 from cytotrial.steps.layout import Layout
 from cytotrial.steps.outline import Outline, outline_of
-from cytotrial.steps.trial import Trial, load_trial
+from cytotrial.steps.study import Trial
 from cytotrial.steps.tubes import STAINED_ALONE
 from cytotrial.terms import Role, Tube
+
+if TYPE_CHECKING:
+    from cytotrial.files.lock import Lock
+    from cytotrial.files.overrides import Override
 
 CONTROLS = {Role.FMO, Role.ISOTYPE, Role.UNSTIMULATED}
 GATED_ROLES = {Role.SAMPLE, *CONTROLS}
@@ -45,11 +47,13 @@ class Plan:
 
     fcs_sha256 : path → SHA-256 of every FCS file that exists; in object storage as the sheet says it
     objects : path → size and ETag, of files in object storage
+    outlined : panel → outline of its gating, if that is known already
     """
 
     trial: Trial
     fcs_sha256: Mapping[str, str]
     objects: Mapping[str, str] = field(default_factory=dict)
+    outlined: Mapping[str, Outline] = field(default_factory=dict)
 
     @property
     def layout(self) -> Layout:
@@ -154,12 +158,6 @@ class Plan:
     def tubes_to_gate(self, panel: str, unit: str) -> tuple[Tube, ...]:
         return tuple(tube for tube in self.units[unit] if tube.panel == panel and tube.role in GATED_ROLES)
 
-    @cached_property
-    def outlines(self) -> dict[str, Outline]:
-        """Panel → which controls its gates look at, and whether they are drawn towards the batch."""
-        panels = self.trial.settings.panels
-        return {panel: outline_of(Path(settings.gating)) for panel, settings in panels.items()}
-
     def controls_of(self, panel: str, unit: str) -> tuple[Tube, ...]:
         """The controls, of other units, that the gates of a unit may look at.
 
@@ -175,6 +173,12 @@ class Plan:
                 found.update(own or (tube.sample_id for tube in shared))
         tubes = [tube for tube in self.trial.tubes if tube.sample_id in found and self.unit_of(tube) != unit]
         return tuple(sorted(tubes, key=lambda tube: tube.sample_id))
+
+    @cached_property
+    def outlines(self) -> Mapping[str, Outline]:
+        """Panel → which controls its gates look at, and whether they are drawn towards the batch."""
+        panels = self.trial.settings.panels
+        return self.outlined or {name: outline_of(Path(panel.gating)) for name, panel in panels.items()}
 
     @cached_property
     def _shared_controls(self) -> dict[tuple[str, str, str], list[Tube]]:
@@ -194,6 +198,8 @@ class Plan:
         settings = self.trial.settings
         if settings.overrides is None:
             return {}
+        from cytotrial.files.overrides import read_overrides, unblinded  # noqa: PLC0415
+
         names = [tube.sample_id for tube in self.trial.tubes]
         return unblinded(read_overrides(Path(settings.overrides)), names, study=settings.study)
 
@@ -207,12 +213,19 @@ class Plan:
     @cached_property
     def lock(self) -> Lock | None:
         """What later tubes must not change; None of a trial that is not locked."""
+        from cytotrial.files.lock import read_lock  # noqa: PLC0415 (only trials that are locked)
+
         locked = self.trial.settings.locked
         return None if locked is None else read_lock(Path(locked))
 
     def locked_pool(self, panel: str, batch: str) -> Mapping[str, Mapping[str, Any]] | None:
         """Where a locked batch has its gates; None of a batch that is not locked."""
         return None if self.lock is None else self.lock.pool_of(panel, batch)
+
+    def locked_pools(self, panel: str) -> dict[str, Mapping[str, Mapping[str, Any]]]:
+        """Batch → where it has its gates, of the locked batches."""
+        found = {batch: self.locked_pool(panel, batch) for batch in self.pooled_batches}
+        return {batch: pool for batch, pool in found.items() if pool is not None}
 
     def digest_of_gating(self, panel: str) -> dict[str, str]:
         """Digests of what a panel is gated by: its gating, its reference, and its settings."""
@@ -252,12 +265,15 @@ class Plan:
     def _pooled(self, tube: Tube) -> bool:
         return tube.panel in self.placed_panels and tube.role is Role.SAMPLE and bool(self.files_of([tube]))
 
-    def units_pooled(self, panel: str, batch: str) -> tuple[str, ...]:
-        """The units whose tubes a batch's pool is made of; none if it is locked."""
-        if self.locked_pool(panel, batch) is not None:
-            return ()
-        tubes = [tube for tube in self.trial.tubes if (tube.panel, tube.batch) == (panel, batch)]
-        return self.units_of(tube for tube in tubes if self._pooled(tube))
+    @cached_property
+    def pooled_batches(self) -> tuple[str, ...]:
+        """The batches whose tubes say together where gates lie, of any panel."""
+        return tuple(sorted({batch for _, batch in self.pools}))
+
+    def units_pooled(self, panel: str) -> tuple[str, ...]:
+        """The units whose tubes the pools of a panel are made of; those of locked batches are none."""
+        tubes = [tube for tube in self.trial.tubes if tube.panel == panel and self._pooled(tube)]
+        return self.units_of(tube for tube in tubes if self.locked_pool(panel, tube.batch) is None)
 
     def pools_of(self, panel: str, unit: str) -> tuple[str, ...]:
         """The batches whose pools the gates of a unit lean on."""
@@ -499,9 +515,13 @@ def make_plan(
     ConfigError
         With every problem of the configuration and the sheets.
     """
+    from cytotrial.steps.trial import load_trial  # noqa: PLC0415 (a job has a plan already: see `kept`)
+
     trial = load_trial(config, with_references=with_references)
     plan = _plan_of_bucket(trial) if trial.storage else _plan_of_folder(trial, fresh=fresh, progress=progress)
     if problems := list(plan.changed_since_locked()):
+        from cytotrial.files.lock import REMEDY  # noqa: PLC0415
+
         raise ConfigError(all_problems(str(trial.settings.locked), problems), hint=REMEDY)
     if problems := list(_unknown_tubes(plan)):
         raise ConfigError(all_problems(str(trial.settings.overrides), problems))

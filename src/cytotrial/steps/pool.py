@@ -1,4 +1,4 @@
-"""What the tubes of one batch say together about where their gates lie."""
+"""What the tubes of each batch say together about where their gates lie."""
 
 from __future__ import annotations
 
@@ -25,30 +25,30 @@ SAYS_NOTHING = {FALLBACK, LOW_SIMILARITY}
 """Flags of gates whose position is not the tube's own."""
 
 
-def pool_positions(plan: Plan, *, panel: str, batch: str) -> None:
-    """Write gating/<panel>/<batch>.batch.json from the placed gates of the batch's sample tubes.
+def pool_panel(plan: Plan, *, panel: str) -> None:
+    """Write gating/<panel>/<batch>.batch.json of every batch of a panel.
 
-    The pool of a batch that was locked is the one it had then.
+    It comes from the placed gates of the batch's sample tubes; that of a locked batch is the one it had
+    then, and that of a batch without tubes of the panel is empty.
     """
-    locked = plan.locked_pool(panel, batch)
-    if locked is not None:
-        write_entries(plan.layout.pool(panel, batch), FORM, locked)
-        return
-    gates = [
-        gate_of_row(row)
-        for unit in plan.units_pooled(panel, batch)
-        for row in read_table(plan.layout.unit_placed(panel, unit))
-        if row["batch"] == batch
-    ]
-    write_pool(plan.layout.pool(panel, batch), pooled(gates))
+    locked = plan.locked_pools(panel)
+    gates: dict[str, list[PlacedGate]] = {}
+    for unit in plan.units_pooled(panel):
+        for row in read_table(plan.layout.unit_placed(panel, unit)):
+            gates.setdefault(row["batch"], []).append(gate_of_row(row))
+    for batch in plan.pooled_batches:
+        path = plan.layout.pool(panel, batch)
+        if batch in locked:
+            write_entries(path, FORM, locked[batch])
+        else:
+            write_pool(path, pooled(gates.get(batch, ())))
 
 
 def tabulate_pools(plan: Plan, *, panel: str) -> None:
     """Write gating/<panel>/batches.csv: where every batch of the panel has each gate."""
     rows = [
         {"panel": panel, "batch": batch, "population": name, **batch_to_plain(entry)}
-        for of, batch in plan.pools
-        if of == panel
+        for batch in plan.pooled_batches
         for name, entry in sorted(read_pool(plan.layout.pool(panel, batch)).items())
     ]
     write_table(plan.layout.pool_table(panel), POOLS, rows)

@@ -7,7 +7,6 @@ not an error of the study.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -17,9 +16,6 @@ from cytotrial.errors import ConfigError, all_problems
 from cytotrial.files.bucket import is_bucket, local_folder
 from cytotrial.files.overrides import read_overrides
 from cytotrial.files.sheets import (
-    BloodCount,
-    ClinicalValue,
-    Dose,
     SheetResult,
     read_cbc,
     read_clinical,
@@ -38,38 +34,11 @@ from cytotrial.steps.consistency import (
     unknown_subjects,
     unusable_settings,
 )
-from cytotrial.terms import Subject, Tube, Visit
+from cytotrial.steps.study import Trial
+
+__all__ = ["Trial", "load_trial"]
 
 Row = TypeVar("Row")
-
-
-@dataclass(frozen=True, eq=False)
-class Trial:
-    """Configuration and sheets of one study, consistent with each other.
-
-    subjects : the participants; quality-control donors are none
-    extra : sample_id → cells of the columns that are not interpreted
-    warnings : what may be meant so, but deserves a look; one sentence each
-    storage : the folder in object storage, if FCS files lie there; `fcs_dir` is then where jobs find them
-    """
-
-    config: Path
-    settings: Settings
-    tubes: tuple[Tube, ...]
-    subjects: tuple[Subject, ...]
-    visits: tuple[Visit, ...]
-    cbc: tuple[BloodCount, ...]
-    clinical: tuple[ClinicalValue, ...]
-    exposure: tuple[Dose, ...]
-    extra: Mapping[str, Mapping[str, str]]
-    warnings: tuple[str, ...]
-    storage: str = ""
-
-    @property
-    def participants_tubes(self) -> tuple[Tube, ...]:
-        """The tubes of the trial's own subjects: without controls of batches and quality-control donors."""
-        donors = self.settings.qc_donor.subjects
-        return tuple(tube for tube in self.tubes if tube.subject and tube.subject not in donors)
 
 
 def load_trial(config: Path, *, with_references: bool = True) -> Trial:
