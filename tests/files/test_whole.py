@@ -19,6 +19,7 @@ from cytotrial.files.whole import read_bytes, read_text, whole_file, write_bytes
 
 MAY_WRITE = {
     "files/atomic.py": "the one place",
+    "files/whole.py": "a temporary file that goes the one way",
     "files/claim.py": "in place, and appended to: another machine must not look at an old name",
     "report/drawing.py": "a picture into memory",
     "files/cdisc/xpt.py": "a library writes a temporary file; its bytes, without the clock, go the one way",

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from cytotrial.errors import CytotrialError
-from cytotrial.files.whole import write_text
+from cytotrial.files.whole import read_text, write_text
 
 Entry = TypeVar("Entry")
 
@@ -37,10 +37,10 @@ def read_entries(path: Path, form: str, make: Callable[[Any], Entry]) -> dict[st
     Raises
     ------
     CytotrialError
-        If the file is not of that form, or an entry is not what `make` expects.
+        If the file is not as it was made or not of that form, or an entry is not what `make` expects.
     """
     try:
-        plain = json.loads(path.read_text(encoding="utf-8"))
+        plain = json.loads(read_text(path))
         if plain["form"] != form:
             raise ValueError(form)
         return {name: make(entry) for name, entry in plain["entries"].items()}

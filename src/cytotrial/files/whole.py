@@ -10,6 +10,7 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TextIO
 
 from cytotrial.files import claim, seals
 from cytotrial.files.atomic import moved_into_place
@@ -47,6 +48,13 @@ def whole_file(path: Path) -> Iterator[Path]:
         claim.refuse_if_overtaken()
         digest = sha256_of(temporary)
     seals.write_seal(path, digest)
+
+
+@contextmanager
+def text_stream(path: Path) -> Iterator[TextIO]:
+    """A UTF-8 result that is written as it comes, for one too large to be held; see `whole_file`."""
+    with whole_file(path) as temporary, temporary.open("w", encoding="utf-8", newline="\n") as stream:
+        yield stream
 
 
 def read_text(path: Path) -> str:

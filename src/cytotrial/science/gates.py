@@ -8,7 +8,7 @@ the events that lie too near to an edge for that are decided again exactly.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import lru_cache
 from types import MappingProxyType
 from typing import Any
@@ -69,6 +69,7 @@ class TubeEvents:
         self._rows = {name: row for row, name in enumerate(events.channels)}
         self._compensated: dict[str, Float64] = {}
         self._scaled: dict[Dimension, FloatArray] = {}
+        self._inside: dict[Gate, BoolArray] = {}
 
     @property
     def channels(self) -> tuple[str, ...]:
@@ -116,6 +117,13 @@ class TubeEvents:
             else forward(dimension.transform, self.detector_values(dimension).take(rows))
             for dimension in dimensions
         )
+
+    def inside(self, gate: Gate, decide: Callable[[], BoolArray]) -> BoolArray:
+        """Which events lie in a gate, decided once: pictures and samples ask again what gating asked."""
+        if gate not in self._inside:
+            self._inside[gate] = decide()
+            self._inside[gate].setflags(write=False)
+        return self._inside[gate]
 
     def exact(self, dimensions: Sequence[Dimension], rows: npt.NDArray[np.intp]) -> Float64:
         """Chosen events on the dimensions' scales in float64, shape (n_rows, n_dimensions)."""
@@ -187,7 +195,7 @@ def contains(gate: Gate, events: TubeEvents) -> BoolArray:
 
     Returns
     -------
-    ndarray of bool, shape (n_events,)
+    ndarray of bool, shape (n_events,), read only
         Rectangles: low <= value < high. Polygons: an odd number of windings; an event on a left or lower
         edge is inside, one on a right or upper edge is not, as for rectangles. Ellipsoids: edge included.
         An event that is not a number is in no bounded gate.
@@ -202,6 +210,10 @@ def contains(gate: Gate, events: TubeEvents) -> BoolArray:
     Spidlen J et al. ISAC's Gating-ML 2.0 data exchange standard for gating description.
     Cytometry A 2015;87A:683-687.
     """
+    return events.inside(gate, lambda: _decide(gate, events))
+
+
+def _decide(gate: Gate, events: TubeEvents) -> BoolArray:
     if isinstance(gate, RectangleGate):
         return _in_rectangle(gate, events)
     if isinstance(gate, PolygonGate):

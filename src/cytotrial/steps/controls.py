@@ -15,7 +15,9 @@ from cytotrial.terms import GatingStrategy, Tube
 
 @dataclass(eq=False)
 class ControlBench:
-    """Reads and gates controls for the samples that look at them, each once.
+    """Reads and gates controls for the samples that look at them, each once for a batch.
+
+    Only those of one batch are held: ask for a batch's tubes one after another.
 
     keys : (role, marker) of the controls that are looked at
     strategy : by which controls are gated, if it is not the panel's
@@ -27,9 +29,13 @@ class ControlBench:
     keys: frozenset[ControlKey]
     strategy: GatingStrategy | None = None
     _gated: dict[str, GatedTube | None] = field(default_factory=dict)
+    _batch: str = ""
 
     def of(self, tube: Tube) -> dict[ControlKey, list[GatedTube]]:
         """The controls of one tube, gated as far as other gates need them."""
+        if tube.batch != self._batch:
+            self._gated.clear()
+            self._batch = tube.batch
         looked_at = [
             other
             for other in self.candidates

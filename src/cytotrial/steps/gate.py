@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import traceback
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import groupby
+from typing import Any
 
 from cytotrial.errors import CytotrialError
 from cytotrial.files.tables import Row, write_table
@@ -20,7 +21,7 @@ from cytotrial.steps.gates_table import gate_row
 from cytotrial.steps.layout import AUTOMATIC, BY_HAND, GATES, POPULATIONS, UNIT_QUALITY
 from cytotrial.steps.overriding import ByHand, by_hand, rows_by_hand, rows_not_gated
 from cytotrial.steps.pairing import key_of
-from cytotrial.steps.pictures import pictures_of, write_pictures
+from cytotrial.steps.pictures import pictures_file, pictures_of
 from cytotrial.steps.place import read_placed
 from cytotrial.steps.plan import CONTROLS, Plan
 from cytotrial.steps.pool import read_pool
@@ -36,7 +37,7 @@ __all__ = ["Bench", "LoadedTube", "gate_unit"]
 
 @dataclass(frozen=True)
 class _Outcome:
-    """What one tube contributes: rows of the tables, pictures and, of a control, tails.
+    """What one tube contributes: rows of the tables and, of a control, tails.
 
     automatic : of a tube that gates placed by hand change, the populations without them
     by_hand : what became of its overrides
@@ -46,7 +47,6 @@ class _Outcome:
     quality: Sequence[Row]
     gates: Sequence[Row]
     populations: Sequence[Row]
-    pictures: Sequence[Mapping[str, object]]
     tails: Sequence[ControlTail] = ()
     automatic: Sequence[Row] = ()
     by_hand: Sequence[Row] = ()
@@ -78,12 +78,13 @@ class _Lent:
 
 @dataclass(frozen=True, eq=False)
 class _Work:
-    """All that the gating of a unit's tubes needs."""
+    """All that the gating of a unit's tubes needs; `draw` takes the pictures of a tube."""
 
     bench: Bench
     checked: Checked
     controls: ControlBench
     first: _FirstPass
+    draw: Callable[[Sequence[Mapping[str, Any]]], None]
 
 
 def gate_unit(plan: Plan, *, panel: str, unit: str) -> None:
@@ -98,7 +99,8 @@ def gate_unit(plan: Plan, *, panel: str, unit: str) -> None:
     checked = checked_rows(plan, plan.units_looked_at(panel, unit))
     candidates = (*tubes, *plan.controls_of(panel, unit))
     controls = ControlBench(bench, candidates, checked, plan.outlines[panel].controls)
-    outcomes = _gate_draws(_Work(bench, checked, controls, first), tubes)
+    with pictures_file(plan.layout.unit_pictures(panel, unit)) as draw:
+        outcomes = _gate_draws(_Work(bench, checked, controls, first, draw), tubes)
     _write(plan, panel, unit, tubes, [outcomes[tube.sample_id] for tube in tubes])
 
 
@@ -125,16 +127,15 @@ def _write(plan: Plan, panel: str, unit: str, tubes: Sequence[Tube], done: Seque
     }
     for path, (columns, name) in tables.items():
         write_table(path, columns, [row for outcome in done for row in getattr(outcome, name)])
-    pictures = [picture for outcome in done for picture in outcome.pictures]
-    write_pictures(layout.unit_pictures(panel, unit), pictures)
     tails = {tube.sample_id: outcome.tails for tube, outcome in zip(tubes, done, strict=True)}
     write_tails(layout.unit_tails(panel, unit), tails)
 
 
 def _gate_draws(work: _Work, members: Sequence[Tube]) -> dict[str, _Outcome]:
-    """Gate the unit's tubes a draw at a time: samples first, then the controls of the draw."""
+    """Gate the unit's tubes a draw at a time, samples before the draw's controls; a batch after another."""
     outcomes: dict[str, _Outcome] = {}
-    ordered = sorted(members, key=lambda tube: (tube.specimen, tube.sample_id))
+    batch_of = {tube.specimen: tube.batch for tube in reversed(members)}
+    ordered = sorted(members, key=lambda tube: (batch_of[tube.specimen], tube.specimen, tube.sample_id))
     for specimen, grouped in groupby(ordered, key=lambda tube: tube.specimen):
         outcomes |= _gate_draw(work, list(grouped), of_a_draw=bool(specimen))
     return outcomes
@@ -188,6 +189,7 @@ def _gate_one(work: _Work, tube: Tube, borrowed: _Lent | None) -> tuple[_Outcome
         traceback.print_exc()
         return _without_events(work.bench, tube, Status.FAIL, f"UNFORESEEN: {type(error).__name__}"), None
     outcome = _outcome(loaded, done.gated, work.first.batches.get(tube.batch, {}))
+    work.draw(pictures_of(done.gated, control=tube.role in CONTROLS))
     return _with_overrides(outcome, work, loaded, done), done
 
 
@@ -224,7 +226,6 @@ def _outcome(loaded: LoadedTube, gated: GatedTube, batches: Mapping[str, Batch])
         quality=[loaded.steadiness.row],
         gates=[gate_row(name, gate, batches.get(gate.population)) for gate in gated.placed],
         populations=list(population_rows(loaded, gated)),
-        pictures=pictures_of(gated, control=control),
         tails=list(tails_of(loaded.strategy, gated, key_of(loaded.tube))) if control else [],
         shared=cut_as_the_sample(loaded.strategy),
     )
@@ -242,4 +243,4 @@ def _without_events(bench: Bench, tube: Tube, status: Status, reason: str) -> _O
         population_row(tube, name, parent, status=status, reason=reason, version=version)
         for name, parent in names
     ]
-    return _Outcome([], [], rows, [], by_hand=list(rows_not_gated(bench.plan, tube, reason)))
+    return _Outcome([], [], rows, by_hand=list(rows_not_gated(bench.plan, tube, reason)))

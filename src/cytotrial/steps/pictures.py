@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import lru_cache
+from itertools import chain, repeat
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +16,7 @@ import numpy.typing as npt
 
 from cytotrial.files.packing import deflated, inflated, pack_counts, unpack_counts
 from cytotrial.files.strategy import gate_from_plain, gate_to_plain
-from cytotrial.files.whole import read_text, write_text
+from cytotrial.files.whole import read_text, text_stream
 from cytotrial.science.gating import GatedTube
 from cytotrial.science.transforms import BIEX_RANGE, forward
 from cytotrial.steps.control_curves import STEPS, curves_of
@@ -77,9 +79,11 @@ def _nearer(axis: Axis, gated: GatedTube, rows: npt.NDArray[np.intp]) -> Axis:
     """
     if axis.dimension.transform != IDENTITY or not rows.size:
         return axis
-    high = float(np.quantile(gated.tube.events.detector_values(axis.dimension).take(rows), 0.995))
-    parts = [part for part in (4, 2) if high * part <= axis.high]
-    return replace(axis, high=axis.high / parts[0]) if parts else axis
+    values = gated.tube.events.detector_values(axis.dimension).take(rows)
+    for part in (4, 2):
+        if np.count_nonzero(values > axis.high / part) <= 0.005 * rows.size:
+            return replace(axis, high=axis.high / part)
+    return axis
 
 
 def pictures_of(gated: GatedTube, *, control: bool) -> list[dict[str, Any]]:
@@ -253,8 +257,24 @@ def ticks(transform: Transform, *, low: float, high: float) -> tuple[tuple[float
 
 def write_pictures(path: Path, pictures: Sequence[Mapping[str, Any]]) -> None:
     """One JSON document, a picture or an event sample a line."""
-    lines = ",\n".join(json.dumps(picture, sort_keys=True, separators=(",", ":")) for picture in pictures)
-    write_text(path, f"[\n{lines}\n]\n" if pictures else "[]\n")
+    with pictures_file(path) as write:
+        write(pictures)
+
+
+@contextmanager
+def pictures_file(path: Path) -> Iterator[Callable[[Sequence[Mapping[str, Any]]], None]]:
+    """A file of pictures to which each tube's are written as they are made: none is held in memory."""
+    with text_stream(path) as stream:
+        separators = chain(["\n"], repeat(",\n"))
+        stream.write("[")
+
+        def write(pictures: Sequence[Mapping[str, Any]]) -> None:
+            for picture in pictures:
+                stream.write(next(separators))
+                stream.write(json.dumps(picture, sort_keys=True, separators=(",", ":")))
+
+        yield write
+        stream.write("]\n" if next(separators) == "\n" else "\n]\n")
 
 
 def read_packed(paths: Iterable[Path]) -> list[dict[str, Any]]:

@@ -29,11 +29,12 @@ def place_unit(plan: Plan, *, panel: str, unit: str) -> None:
     others = plan.controls_of(panel, unit)
     checked = checked_rows(plan, plan.units_looked_at(panel, unit))
     controls = ControlBench(bench, (*tubes, *others), checked, _looked_at(bench.strategies))
-    rows: list[Row] = []
+    placed: dict[str, list[Row]] = {}
     steadiness: dict[str, Steadiness] = {}
-    for tube in tubes:
+    for tube in sorted(tubes, key=lambda tube: tube.batch):
         if usable(checked[tube.sample_id]):
-            rows += _place_tube(bench, tube, checked, controls, steadiness)
+            placed[tube.sample_id] = _place_tube(bench, tube, checked, controls, steadiness)
+    rows = [row for tube in tubes for row in placed.get(tube.sample_id, ())]
     write_table(plan.layout.unit_placed(panel, unit), PLACED, rows)
     write_steadiness(plan.layout.unit_steadiness(panel, unit), steadiness)
 
