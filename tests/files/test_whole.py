@@ -39,6 +39,7 @@ MAY_READ = {
     "steps/records.py": "Snakemake's own notes",
     "steps/runs.py": "the history of runs",
     "steps/manifest.py": "the run's note of its jobs",
+    "steps/kept.py": "the run's note of its study, by a digest of its own",
     "report/review.py": "the page's style",
     "report/review_script.py": "the page's modules",
 }
