@@ -784,7 +784,12 @@ def _one_form(value: Any) -> Any:
 
 def digest(value: Any) -> str:
     """First 16 hexadecimal digits of the SHA-256 of `canonical(value)`."""
-    return hashlib.sha256(canonical(value).encode()).hexdigest()[:16]
+    return digest_of_text(canonical(value))
+
+
+def digest_of_text(canonical_text: str) -> str:
+    """`digest` of what has that canonical text."""
+    return hashlib.sha256(canonical_text.encode()).hexdigest()[:16]
 
 
 def configuration_table() -> list[tuple[str, str, str, str]]:

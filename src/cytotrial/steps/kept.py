@@ -12,7 +12,6 @@ import json
 import os
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +22,7 @@ from cytotrial.files.sheets.study import BloodCount, ClinicalValue, Dose
 from cytotrial.settings import Settings
 from cytotrial.steps.layout import Layout
 from cytotrial.steps.outline import Outline
-from cytotrial.steps.plan import Plan
+from cytotrial.steps.plan import Plan, columns_of
 from cytotrial.steps.study import Trial
 from cytotrial.terms import Role, Subject, Tube, Visit
 
@@ -40,7 +39,7 @@ SHEETS: Mapping[str, Any] = {
 }
 """A trial's sheets, and what a row of each is."""
 
-ROLE = [field.name for field in fields(Tube)].index("role")
+ROLE = columns_of(Tube).index("role")
 
 
 def keep_study(plan: Plan) -> None:
@@ -107,8 +106,7 @@ def _has_changed(files: Mapping[str, str]) -> bool:
 
 
 def _plain(row: Any, rows: Sequence[Any]) -> list[list[Any]]:
-    names = [field.name for field in fields(row)]
-    return [[getattr(one, name) for name in names] for one in rows]
+    return [[getattr(one, name) for name in columns_of(row)] for one in rows]
 
 
 def _rows(row: Any, plain: Iterable[Sequence[Any]]) -> tuple[Any, ...]:

@@ -11,12 +11,12 @@ import hashlib
 import math
 import os
 import time
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import asdict, dataclass, field
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, fields
 from datetime import date
-from functools import cached_property
+from functools import cache, cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from cytotrial.errors import ConfigError, all_problems
 from cytotrial.files.bucket import list_objects, remember_objects, remembered_objects
@@ -24,7 +24,7 @@ from cytotrial.files.claim import RUN
 from cytotrial.files.fingerprints import fingerprints, sha256_of
 from cytotrial.files.sheets.samples import one_stain_for_several
 from cytotrial.progress import Progress, untold
-from cytotrial.settings import Absolute, Percent, Settings, canonical, digest, event_limits
+from cytotrial.settings import Absolute, Percent, Settings, canonical, digest, digest_of_text, event_limits
 from cytotrial.steps.layout import Layout
 from cytotrial.steps.outline import Outline, outline_of
 from cytotrial.steps.study import Trial
@@ -34,6 +34,8 @@ from cytotrial.terms import Role, Tube
 if TYPE_CHECKING:
     from cytotrial.files.lock import Lock
     from cytotrial.files.overrides import Override
+
+Key = TypeVar("Key")
 
 CONTROLS = {Role.FMO, Role.ISOTYPE, Role.UNSTIMULATED}
 GATED_ROLES = {Role.SAMPLE, *CONTROLS}
@@ -65,10 +67,8 @@ class Plan:
     @cached_property
     def units(self) -> dict[str, tuple[Tube, ...]]:
         """Unit → its tubes, sorted by sample_id."""
-        units: dict[str, list[Tube]] = {}
-        for tube in self.trial.tubes:
-            units.setdefault(self.unit_of(tube), []).append(tube)
-        return {unit: tuple(sorted(units[unit], key=lambda tube: tube.sample_id)) for unit in sorted(units)}
+        units = _grouped(self.trial.tubes, self.unit_of)
+        return {unit: tuple(sorted(units[unit], key=_by_id)) for unit in sorted(units)}
 
     def unit_of(self, tube: Tube) -> str:
         """The unit of a tube; a shard is chosen by a hash of the subject, never by position."""
@@ -77,8 +77,7 @@ class Plan:
             return f"batch.{tube.batch}"
         if shards is None:
             return f"subject.{tube.subject}"
-        number = int(hashlib.sha256(tube.subject.encode()).hexdigest(), 16) % shards
-        return f"shard.{number:05d}"
+        return f"shard.{_hashed(tube.subject) % shards:05d}"
 
     @cached_property
     def gating_jobs(self) -> tuple[tuple[str, str], ...]:
@@ -116,7 +115,7 @@ class Plan:
         """Digest of the configuration and of every sheet: the same for all jobs of one run."""
         trial = self.trial
         sheets = (trial.tubes, trial.subjects, trial.visits, trial.cbc, trial.clinical, trial.exposure)
-        rows = [[asdict(row) for row in sheet] for sheet in sheets]
+        rows = [[plain_row(row) for row in sheet] for sheet in sheets]
         return digest([trial.settings.model_dump(mode="json"), rows])
 
     @property
@@ -165,14 +164,13 @@ class Plan:
         at, those of all other batches, of which the nearest in time is taken.
         """
         batches = {tube.batch for tube in self.tubes_to_gate(panel, unit)}
-        found: set[str] = set()
+        found: dict[str, Tube] = {}
         for key in self.outlines[panel].controls:
+            shared = self._shared_controls.get((panel, *key), {})
             for batch in batches:
-                shared = self._shared_controls.get((panel, *key), ())
-                own = [tube.sample_id for tube in shared if tube.batch == batch]
-                found.update(own or (tube.sample_id for tube in shared))
-        tubes = [tube for tube in self.trial.tubes if tube.sample_id in found and self.unit_of(tube) != unit]
-        return tuple(sorted(tubes, key=lambda tube: tube.sample_id))
+                of_batches = [shared[batch]] if batch in shared else shared.values()
+                found |= {tube.sample_id: tube for tubes in of_batches for tube in tubes}
+        return tuple(found[name] for name in sorted(found) if self.unit_of(found[name]) != unit)
 
     @cached_property
     def outlines(self) -> Mapping[str, Outline]:
@@ -181,13 +179,14 @@ class Plan:
         return self.outlined or {name: outline_of(Path(panel.gating)) for name, panel in panels.items()}
 
     @cached_property
-    def _shared_controls(self) -> dict[tuple[str, str, str], list[Tube]]:
-        """(panel, role, marker) → the controls that belong to no draw and have a file."""
-        controls: dict[tuple[str, str, str], list[Tube]] = {}
+    def _shared_controls(self) -> dict[tuple[str, str, str], dict[str, list[Tube]]]:
+        """(panel, role, marker) → batch → the controls that belong to no draw and have a file."""
+        controls: dict[tuple[str, str, str], dict[str, list[Tube]]] = {}
         for tube in self.trial.tubes:
             if tube.role in CONTROLS and not tube.subject and self.files_of([tube]):
                 marker = "" if tube.role in ANY_MARKER else tube.control_for
-                controls.setdefault((tube.panel, tube.role.value, marker), []).append(tube)
+                of_kind = controls.setdefault((tube.panel, tube.role.value, marker), {})
+                of_kind.setdefault(tube.batch, []).append(tube)
         return controls
 
     # Gates placed by hand
@@ -292,16 +291,12 @@ class Plan:
         return self._tubes_of(panel, batch, GATED_ROLES)
 
     def _tubes_of(self, panel: str, batch: str, roles: set[Role]) -> tuple[Tube, ...]:
-        return tuple(
-            sorted(
-                (
-                    tube
-                    for tube in self.trial.tubes
-                    if (tube.panel, tube.batch) == (panel, batch) and tube.role in roles
-                ),
-                key=lambda tube: tube.sample_id,
-            )
-        )
+        return tuple(tube for tube in self._by_batch.get((panel, batch), ()) if tube.role in roles)
+
+    @cached_property
+    def _by_batch(self) -> dict[tuple[str, str], list[Tube]]:
+        """(panel, batch) → its tubes, sorted by sample_id."""
+        return _grouped(sorted(self.trial.tubes, key=_by_id), lambda tube: (tube.panel, tube.batch))
 
     def tubes_for_matrix(self, panel: str, batch: str) -> tuple[Tube, ...]:
         """The tubes that a spillover matrix is made from or judged on."""
@@ -353,7 +348,15 @@ class Plan:
 
     def content_of(self, tubes: Iterable[Tube]) -> str:
         """Digest of the sheet rows of some tubes, of the bytes of their files, and of their twins."""
-        return digest([[_row(tube), *self._state_of(tube), self.twins_of(tube)] for tube in tubes])
+        return digest_of_text(f"[{','.join(self._contents[tube.sample_id] for tube in tubes)}]")
+
+    @cached_property
+    def _contents(self) -> dict[str, str]:
+        """sample_id → all that a result of the tube may depend on, as canonical text."""
+        return {
+            tube.sample_id: canonical([_row(tube), *self._state_of(tube), self.twins_of(tube)])
+            for tube in self.trial.tubes
+        }
 
     def _state_of(self, tube: Tube) -> list[str]:
         """The content of a tube's file; an object that was replaced has another ETag."""
@@ -381,57 +384,77 @@ class Plan:
     def settings_of(self, rule: str, *, panel: str = "", batch: str = "") -> str:
         """A rule's own slice of the configuration, in canonical form."""
         settings = self.trial.settings
-        keys = {
-            "markers", "compensation", "without_fluorochrome", "matrix_files", "compensation_fallback",
-        }  # fmt: skip
-        panels = {name: entry.model_dump(include=keys) for name, entry in settings.panels.items()}
-        slices: dict[str, Any] = {
-            "check": {"fcs_dir": settings.fcs_dir, "panels": panels},
-            "compensate": [
-                panels.get(panel),
+        slices: dict[str, Callable[[], Any]] = {
+            "check": lambda: {"fcs_dir": settings.fcs_dir, "panels": self._panels},
+            "compensate": lambda: [
+                self._panels.get(panel),
                 settings.spillover.model_dump(),
                 *(self._matrix_sources(panel, batch) if batch else ()),
             ],
-            "judge_matrices": [panels.get(panel), settings.spillover.model_dump()],
-            "read_gating": self._gating_slice(panel) if panel else None,
-            "place": {**panels.get(panel, {}), "quality": settings.quality.model_dump()},
-            "gate": {**panels.get(panel, {}), "quality": settings.quality.model_dump()},
-            "score": {
-                "locked": sha256_of(Path(settings.locked)) if settings.locked else "",
-                "doubt": settings.doubt.model_dump(),
-                "qc_donor": settings.qc_donor.model_dump(),
-                "parameters": {code: entry.model_dump() for code, entry in settings.parameters.items()},
-                "beads": settings.counts.beads,
-            },
-            "count": {
-                "counts": settings.counts.model_dump(),
-                "parameters": {code: entry.model_dump() for code, entry in settings.parameters.items()},
-                "panels": {
-                    name: entry.model_dump(include={"markers", "material"})
-                    for name, entry in settings.panels.items()
-                },
-            },
-            "dataset": {
+            "judge_matrices": lambda: [self._panels.get(panel), settings.spillover.model_dump()],
+            "read_gating": lambda: self._gating_slice(panel) if panel else None,
+            "place": lambda: self._acquisition_slice(panel),
+            "gate": lambda: self._acquisition_slice(panel),
+            "score": self._score_slice,
+            "count": self._count_slice,
+            "dataset": lambda: {
                 "study": settings.study,
                 "visits": settings.visits.model_dump(),
                 "parameters": sorted(settings.parameters),
             },
-            "manifest": [settings.model_dump(mode="json"), self._named_digests()],
-            "sdtm": self._cdisc_slice(),
-            "adam": self._cdisc_slice(),
-            "define": [settings.study, settings.cdisc.results_origin],
-            "check_dataset": [self._cdisc_slice(), panels],
-            "database": [settings.study, sorted(settings.parameters)],
-            "report": {
+            "manifest": lambda: [settings.model_dump(mode="json"), self._named_digests()],
+            "sdtm": self._cdisc_slice,
+            "adam": self._cdisc_slice,
+            "define": lambda: [settings.study, settings.cdisc.results_origin],
+            "check_dataset": lambda: [self._cdisc_slice(), self._panels],
+            "database": lambda: [settings.study, sorted(settings.parameters)],
+            "report": lambda: {
                 "report": settings.report.model_dump(),
                 "study": settings.study,
                 "counts": settings.counts.model_dump(),
                 "parameters": {code: event_limits(settings, code) for code in settings.parameters},
                 "visits": settings.visits.model_dump(),
             },
-            "review": [settings.review.model_dump(), settings.study, self._overrides_digest()],
+            "review": lambda: [settings.review.model_dump(), settings.study, self._overrides_digest()],
         }
-        return canonical(slices[rule])
+        return canonical(slices[rule]())
+
+    @cached_property
+    def _panels(self) -> dict[str, dict[str, Any]]:
+        """Panel → what decides how its tubes are read and compensated."""
+        keys = {
+            "markers", "compensation", "without_fluorochrome", "matrix_files", "compensation_fallback",
+        }  # fmt: skip
+        panels = self.trial.settings.panels
+        return {name: panel.model_dump(include=keys) for name, panel in panels.items()}
+
+    @property
+    def _parameters(self) -> dict[str, Any]:
+        return {code: entry.model_dump() for code, entry in self.trial.settings.parameters.items()}
+
+    def _acquisition_slice(self, panel: str) -> dict[str, Any]:
+        return {**self._panels.get(panel, {}), "quality": self.trial.settings.quality.model_dump()}
+
+    def _score_slice(self) -> dict[str, Any]:
+        settings = self.trial.settings
+        return {
+            "locked": sha256_of(Path(settings.locked)) if settings.locked else "",
+            "doubt": settings.doubt.model_dump(),
+            "qc_donor": settings.qc_donor.model_dump(),
+            "parameters": self._parameters,
+            "beads": settings.counts.beads,
+        }
+
+    def _count_slice(self) -> dict[str, Any]:
+        settings = self.trial.settings
+        return {
+            "counts": settings.counts.model_dump(),
+            "parameters": self._parameters,
+            "panels": {
+                name: entry.model_dump(include={"markers", "material"})
+                for name, entry in settings.panels.items()
+            },
+        }
 
     @cached_property
     def files_named(self) -> tuple[Path, ...]:
@@ -448,7 +471,7 @@ class Plan:
             "study": settings.study,
             "cdisc": settings.cdisc.model_dump(),
             "visits": settings.visits.model_dump(),
-            "parameters": {code: entry.model_dump() for code, entry in settings.parameters.items()},
+            "parameters": self._parameters,
             "panels": {
                 name: [entry.material, sorted(entry.markers), sha256_of(Path(entry.gating))]
                 for name, entry in settings.panels.items()
@@ -475,24 +498,28 @@ class Plan:
 
     def sheets_of(self, rule: str) -> str:
         """Digest of the sheets that a joining rule reads."""
+        names = SHEETS_READ[rule]
+        text = ",".join(self._sheets[name] for name in names)
+        return digest_of_text(text if rule == "score" else f"[{text}]")
+
+    @cached_property
+    def _sheets(self) -> dict[str, str]:
+        """Sheet → its rows as canonical text."""
         trial = self.trial
-        sheets: dict[str, Any] = {
-            "score": [_row(tube) for tube in trial.tubes],
-            "count": [[_row(tube) for tube in trial.tubes], [asdict(count) for count in trial.cbc]],
-            "review": [[_row(tube) for tube in trial.tubes], [asdict(visit) for visit in trial.visits]],
-            "dataset": [
-                [asdict(subject) for subject in trial.subjects],
-                [asdict(visit) for visit in trial.visits],
-                [asdict(value) for value in trial.clinical],
-            ],
-            **dict.fromkeys(("sdtm", "adam", "check_dataset", "database"), _all_sheets(trial)),
-            "report": [
-                [asdict(visit) for visit in trial.visits],
-                [asdict(value) for value in trial.clinical],
-                [asdict(dose) for dose in trial.exposure],
-            ],
-        }
-        return digest(sheets[rule])
+        return {name: canonical([_row(row) for row in getattr(trial, name)]) for name in ALL_SHEETS}
+
+
+ALL_SHEETS = ("tubes", "subjects", "visits", "cbc", "clinical", "exposure")
+
+SHEETS_READ = {
+    "score": ("tubes",),
+    "count": ("tubes", "cbc"),
+    "review": ("tubes", "visits"),
+    "dataset": ("subjects", "visits", "clinical"),
+    **dict.fromkeys(("sdtm", "adam", "check_dataset", "database"), ALL_SHEETS),
+    "report": ("visits", "clinical", "exposure"),
+}
+"""Rule → the sheets that it reads."""
 
 
 def make_plan(
@@ -608,12 +635,35 @@ def _texts(plain: Any) -> Iterator[str]:
         yield plain
 
 
-def _all_sheets(trial: Trial) -> list[Any]:
-    others = (trial.subjects, trial.visits, trial.cbc, trial.clinical, trial.exposure)
-    return [[_row(tube) for tube in trial.tubes], *([asdict(row) for row in sheet] for sheet in others)]
+def _row(row: Any) -> dict[str, Any]:
+    """A row of a sheet without its place in the file."""
+    plain = plain_row(row)
+    plain.pop("line", None)
+    return plain
 
 
-def _row(tube: Tube) -> dict[str, Any]:
-    row = asdict(tube)
-    row.pop("line")
-    return row
+def plain_row(row: Any) -> dict[str, Any]:
+    """A row of a sheet as column → cell; its cells are text, numbers and nothing else."""
+    return {name: getattr(row, name) for name in columns_of(row.__class__)}
+
+
+@cache
+def columns_of(kind: Any) -> tuple[str, ...]:
+    """The columns of a kind of row, in its own order."""
+    return tuple(column.name for column in fields(kind))
+
+
+def _grouped(tubes: Iterable[Tube], key: Callable[[Tube], Key]) -> dict[Key, list[Tube]]:
+    groups: dict[Key, list[Tube]] = {}
+    for tube in tubes:
+        groups.setdefault(key(tube), []).append(tube)
+    return groups
+
+
+def _by_id(tube: Tube) -> str:
+    return tube.sample_id
+
+
+@cache
+def _hashed(name: str) -> int:
+    return int(hashlib.sha256(name.encode()).hexdigest(), 16)
