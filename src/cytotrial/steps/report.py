@@ -148,9 +148,9 @@ def _pictures(plan: Plan) -> list[GatePicture]:
     """The gates of a few sample tubes of each panel, spread over the batches."""
     chosen = _pictured(plan)
     units = sorted({(panel, unit) for panel, unit, _ in chosen})
-    loaded = read_pictures(plan.layout.unit_pictures(*job) for job in units)
     wanted = {sample_id for _, _, sample_id in chosen}
-    return [gate_picture(picture) for picture in loaded if picture["sample_id"] in wanted]
+    loaded = read_pictures((plan.layout.unit_pictures(*job) for job in units), tubes=wanted)
+    return [gate_picture(picture) for picture in loaded]
 
 
 def _pictured(plan: Plan) -> list[tuple[str, str, str]]:
