@@ -124,7 +124,12 @@ def _draw_subjects(axes: Any, part: pd.DataFrame, visits: pd.DataFrame, floor: f
         own = subject == name
         axes.add_line(Line2D(day[own], height[own], color=GREY, linewidth=0.7, alpha=0.6, zorder=2))
         for chosen, marker, face in kinds:
-            style = {"marker": marker, "markerfacecolor": face, "linestyle": "none", "zorder": 3}
+            style: dict[str, Any] = {
+                "marker": marker,
+                "markerfacecolor": face,
+                "linestyle": "none",
+                "zorder": 3,
+            }
             where = own & chosen
             axes.add_line(Line2D(day[where], height[where], **symbols, **style))
     axes.autoscale_view()
