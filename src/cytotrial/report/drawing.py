@@ -55,23 +55,12 @@ def new_figure(width: float, height: float, *, layout: Literal["constrained"] | 
 
 
 def svg_uri(figure: Any) -> str:
-    """The figure as a data URI with SVG."""
-    file = io.BytesIO()
-    _lay_out(figure)
-    figure.savefig(file, format="svg", metadata={"Date": None, "Creator": None})
-    return f"data:image/svg+xml;base64,{base64.b64encode(file.getvalue()).decode('ascii')}"
-
-
-def _lay_out(figure: Any) -> None:
-    """Give the axes their places, as saving would: it would draw the whole figure once more for that."""
+    """The figure as a data URI with SVG; `savefig` would draw it twice for its layout."""
     from matplotlib.backends.backend_svg import FigureCanvasSVG  # noqa: PLC0415
 
-    engine = figure.get_layout_engine()
-    if engine is not None:
-        FigureCanvasSVG(figure)
-        figure.dpi = 72
-        engine.execute(figure)
-        figure.set_layout_engine("none")
+    file = io.BytesIO()
+    FigureCanvasSVG(figure).print_svg(file, metadata={"Date": None, "Creator": None})
+    return f"data:image/svg+xml;base64,{base64.b64encode(file.getvalue()).decode('ascii')}"
 
 
 def log_axis(axes: Any) -> None:
