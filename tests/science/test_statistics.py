@@ -107,6 +107,13 @@ def test_tied_changes_of_many_subjects_get_a_normal_p_and_say_so():
     assert found.method == "approximate"
 
 
+def test_p_values_of_many_subjects_are_those_of_scipy_with_and_without_ties():
+    changes = np.random.default_rng(20260102).normal(0.2, 1, 82)
+    for some in (changes, np.round(changes * 4) / 4):
+        known = stats.wilcoxon(some[some != 0], method="asymptotic").pvalue
+        assert wilcoxon_signed_rank(some).p == pytest.approx(known, rel=1e-14)
+
+
 def test_five_pairs_cannot_give_a_95_percent_interval():
     # The widest interval of 5 pairs covers 1 - 2/32 = 93.75 %
     found = hodges_lehmann([1, 2, 3, 4, 5])

@@ -23,6 +23,7 @@ SHORTEST = 6
 
 _WORD = re.compile(r"[^\W_]+")
 _LONG = re.compile(rb"[A-Za-z0-9]{4,}")
+_OTHERS_AS_SPACE = bytes(byte if bytes([byte]).isalnum() else 0x20 for byte in range(256))
 _DATE = re.compile(r"\d{4}-\d\d-\d\d([T ].*)?|\d\d-[A-Za-z]{3}-\d{4}.*")
 
 
@@ -60,7 +61,10 @@ class Outputs:
 
     def __init__(self, paths: Iterable[Path]) -> None:
         self._content = {path: path.read_bytes().lower() for path in paths}
-        words = {word for content in self._content.values() for word in _LONG.findall(content)}
+        words: set[bytes] = set()
+        for content in self._content.values():
+            words.update(content.translate(_OTHERS_AS_SPACE).split())
+        words = {word for word in words if len(word) >= 4}
         self._words = words
         self._lettered = b"\n".join(sorted(word for word in words if not word.isdigit()))
 

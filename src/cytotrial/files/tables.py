@@ -47,8 +47,8 @@ def cell(value: Any) -> str:
     >>> cell(0.1), cell(12.0), cell(None), cell("=1+1"), cell(("a", "b"))
     ('0.1', '12', '', "'=1+1", 'a;b')
     """
-    if value is None:
-        return ""
+    if value is None or type(value) is str:
+        return _neutral(value or "")
     if isinstance(value, bool | np.bool_):
         return "true" if value else "false"
     if isinstance(value, int | np.integer):

@@ -55,9 +55,11 @@ def new_figure(width: float, height: float, *, layout: Literal["constrained"] | 
 
 
 def svg_uri(figure: Any) -> str:
-    """The figure as a data URI with SVG."""
+    """The figure as a data URI with SVG; `savefig` would draw it twice for its layout."""
+    from matplotlib.backends.backend_svg import FigureCanvasSVG  # noqa: PLC0415
+
     file = io.BytesIO()
-    figure.savefig(file, format="svg", metadata={"Date": None, "Creator": None})
+    FigureCanvasSVG(figure).print_svg(file, metadata={"Date": None, "Creator": None})
     return f"data:image/svg+xml;base64,{base64.b64encode(file.getvalue()).decode('ascii')}"
 
 

@@ -56,7 +56,13 @@ def render_report(tables: ReportTables) -> str:
     DatasetError
         If a table lacks a column.
     """
+    return page_and_listings(tables)[0]
+
+
+def page_and_listings(tables: ReportTables) -> tuple[str, list[Table]]:
+    """The page that `render_report` gives, and listings L1 to L4 as they are on it."""
     ready = prepare(tables)
+    shown = _tables_of_the_page(ready)
     with house_style():
         figures = {
             "overview": _overview(ready),
@@ -68,11 +74,8 @@ def render_report(tables: ReportTables) -> str:
             "pairs": _pairs(ready),
             "traces": _traces(ready),
         }
-    return str(
-        _template().render(
-            **_tables_of_the_page(ready), **figures, tables=ready, limits=limits_in_words(ready.limits)
-        )
-    )
+    page = _template().render(**shown, **figures, tables=ready, limits=limits_in_words(ready.limits))
+    return str(page), shown["listings"]
 
 
 def _template() -> Any:
@@ -108,11 +111,6 @@ def _tables_of_the_page(tables: ReportTables) -> dict[str, Any]:
         "removed": None if tables.acquisition is None else removed_table(tables.acquisition),
         "checks": None if tables.checks is None else listings.dataset_checks(tables.checks),
     }
-
-
-def listings_of(tables: ReportTables) -> list[Table]:
-    """Listings L1 to L4, as the page shows them."""
-    return _listings(prepare(tables))
 
 
 def _listings(tables: ReportTables) -> list[Table]:

@@ -92,13 +92,19 @@ def _as_shown(tubes: Sequence[ReviewTube]) -> list[int]:
 def _block(index: int, tube: ReviewTube) -> dict[str, Any]:
     return {
         "index": index,
-        "pictures": _text(tube.pictures),
+        "pictures": _text_of_counts(tube.pictures),
         "sample": _text(tube.sample) if tube.sample else "",
     }
 
 
 def _text(content: bytes) -> str:
     return base64.b64encode(zlib.compress(content, 9)).decode("ascii")
+
+
+def _text_of_counts(content: bytes) -> str:
+    """Packed counts, which repeat little: zlib's strategy for such data is as small, and much faster."""
+    packer = zlib.compressobj(5, strategy=zlib.Z_FILTERED)
+    return base64.b64encode(packer.compress(content) + packer.flush()).decode("ascii")
 
 
 def _digest(content: str) -> str:

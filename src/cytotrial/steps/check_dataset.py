@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 from cytotrial.dataset_terms import DatasetSpec, Specification
 from cytotrial.errors import DatasetError, all_problems
 from cytotrial.files.cdisc.conformance import (
+    Reader,
     columns_are_specified,
     define_is_true,
     forms_are_equal,
@@ -53,7 +56,8 @@ def check_dataset(plan: Plan) -> list[Finding]:
     """
     specification = read_specification()
     _require_files(plan.layout)
-    findings = [*_of_files(plan, specification), *_of_data(plan, specification)]
+    read = _transport_reader(plan.layout)
+    findings = [*_of_files(plan, specification, read), *_of_data(plan, specification, read)]
     findings.sort(key=lambda finding: finding.name)
     write_table(plan.layout.checks, CHECKS, [_row(finding) for finding in findings])
     return findings
@@ -87,23 +91,31 @@ def _require_files(layout: Layout) -> None:
         )
 
 
-def _of_data(plan: Plan, specification: Specification) -> Iterator[Finding]:
-    data = read_trial_data(plan, specification)
+def _transport_reader(layout: Layout) -> Reader:
+    """Reads a dataset's transport file when it is first asked for, and once."""
+    known: dict[str, list[dict[str, Any]]] = {}
+
+    def read(spec: DatasetSpec) -> list[dict[str, Any]]:
+        if spec.name not in known:
+            known[spec.name] = read_dataset(_folder(layout, spec), spec, "xpt")
+        return known[spec.name]
+
+    return read
+
+
+def _of_data(plan: Plan, specification: Specification, read: Reader) -> Iterator[Finding]:
+    data = read_trial_data(plan, specification, read)
     for check in (*sdtm.CHECKS, *adam.CHECKS):
         yield examine(check, data)
 
 
-def read_trial_data(plan: Plan, specification: Specification) -> TrialData:
+def read_trial_data(plan: Plan, specification: Specification, read: Reader) -> TrialData:
     """The datasets as the transport files hold them, and what the study planned."""
     study = study_terms(plan.trial)
     tests = cell_tests(plan.trial.settings, specification)
-    tables = {
-        name: read_dataset(_folder(plan.layout, spec), spec, "xpt")
-        for name, spec in specification.datasets.items()
-    }
     return TrialData(
         specification=specification,
-        tables=tables,
+        tables={name: read(spec) for name, spec in specification.datasets.items()},
         planned=[
             (study.usubjid(subject.subject), visit.visit)
             for subject in study.subjects
@@ -117,11 +129,11 @@ def _folder(layout: Layout, spec: DatasetSpec) -> Path:
     return layout.sdtm if spec.folder == "sdtm" else layout.adam
 
 
-def _of_files(plan: Plan, specification: Specification) -> Iterator[Finding]:
+def _of_files(plan: Plan, specification: Specification, read: Reader) -> Iterator[Finding]:
     specs = specification.datasets
     yield _found("V01", _each(plan.layout, specs.values(), columns_are_specified))
-    yield _found("V14", _each(plan.layout, specs.values(), transport_limits_are_kept))
-    yield _found("V20", _each(plan.layout, specs.values(), forms_are_equal))
+    yield _found("V14", _each(plan.layout, specs.values(), partial(transport_limits_are_kept, read=read)))
+    yield _found("V20", _each(plan.layout, specs.values(), partial(forms_are_equal, read=read)))
     yield _found("V21", _names_in_outputs(plan))
     yield _found("V22", _definitions(plan.layout, specification))
 

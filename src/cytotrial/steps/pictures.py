@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import lru_cache
@@ -282,8 +282,11 @@ def read_packed(paths: Iterable[Path]) -> list[dict[str, Any]]:
     return [entry for path in paths for entry in json.loads(read_text(path))]
 
 
-def read_pictures(paths: Iterable[Path]) -> list[dict[str, Any]]:
-    """The pictures of several units: `counts` as arrays of 128 × 128 bins, `gate` as a gate."""
+def read_pictures(paths: Iterable[Path], *, tubes: Container[str] | None = None) -> list[dict[str, Any]]:
+    """The pictures of several units: `counts` as arrays of 128 × 128 bins, `gate` as a gate.
+
+    `tubes` are the sample ids to read, by default all.
+    """
     return [
         {
             **picture,
@@ -291,7 +294,7 @@ def read_pictures(paths: Iterable[Path]) -> list[dict[str, Any]]:
             "gate": gate_from_plain(picture["gate"]),
         }
         for picture in read_packed(paths)
-        if "population" in picture
+        if "population" in picture and (tubes is None or picture["sample_id"] in tubes)
     ]
 
 

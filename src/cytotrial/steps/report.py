@@ -15,8 +15,9 @@ import pandas as pd
 from cytotrial import __version__
 from cytotrial.files.tables import Row, write_table
 from cytotrial.files.whole import read_text, write_text
+from cytotrial.report.layout import Table
 from cytotrial.report.listings import L2
-from cytotrial.report.page import listings_of, render_report
+from cytotrial.report.page import page_and_listings
 from cytotrial.report.pictures import GatePicture
 from cytotrial.report.tables import ReportTables
 from cytotrial.report.text import DASH
@@ -49,8 +50,9 @@ def write_report(plan: Plan) -> None:
     """Write report.html, the numbers of its tables T1 to T3, and its listings L1 to L4."""
     by_hand = overrides_listed(plan)
     tables = replace(_tables(plan), overrides=pd.DataFrame(by_hand, columns=list(OVERRIDES)))
-    write_text(plan.layout.report, render_report(tables))
-    _write_listings(plan, tables, by_hand)
+    page, listings = page_and_listings(tables)
+    write_text(plan.layout.report, page)
+    _write_listings(plan, listings, by_hand)
     numbers = {"t1": tables.cell_counts, "t2": tables.clinical_by_visit, "t3": tables.completeness}
     for name, path in plan.layout.summaries.items():
         frame = numbers[name]
@@ -62,9 +64,9 @@ def write_report(plan: Plan) -> None:
             )
 
 
-def _write_listings(plan: Plan, tables: ReportTables, by_hand: Sequence[Row]) -> None:
+def _write_listings(plan: Plan, listings: Sequence[Table], by_hand: Sequence[Row]) -> None:
     """Write every listing as a table: L2 with all its digits and columns, the others as the page has them."""
-    for table in listings_of(tables):
+    for table in listings:
         path = plan.layout.listing(LISTINGS[table.id])
         if table.id == L2:
             write_table(path, OVERRIDES, by_hand)
@@ -148,9 +150,9 @@ def _pictures(plan: Plan) -> list[GatePicture]:
     """The gates of a few sample tubes of each panel, spread over the batches."""
     chosen = _pictured(plan)
     units = sorted({(panel, unit) for panel, unit, _ in chosen})
-    loaded = read_pictures(plan.layout.unit_pictures(*job) for job in units)
     wanted = {sample_id for _, _, sample_id in chosen}
-    return [gate_picture(picture) for picture in loaded if picture["sample_id"] in wanted]
+    loaded = read_pictures((plan.layout.unit_pictures(*job) for job in units), tubes=wanted)
+    return [gate_picture(picture) for picture in loaded]
 
 
 def _pictured(plan: Plan) -> list[tuple[str, str, str]]:

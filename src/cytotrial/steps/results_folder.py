@@ -119,7 +119,7 @@ class ResultsFolder:
         """Population → picture of its gate on one tube, for those that have one."""
         for path in self._picture_files(panel):
             if f'"sample_id":"{sample_id}"' in read_text(path):
-                found = [one for one in read_pictures([path]) if one["sample_id"] == sample_id]
+                found = read_pictures([path], tubes={sample_id})
                 return {one["population"]: one for one in found if one["population"] in populations}
         return {}
 

@@ -12,6 +12,8 @@ from cytotrial.terms import Role, Tube
 Plain = dict[str, Any]
 LONGEST_LINE_UP = 3
 """Controls whose curves are drawn beside one axis, at most."""
+UNSTIMULATED = ""
+"""Stands for the marker that an unstimulated tube lacks: it has all of them."""
 
 
 @dataclass
@@ -135,7 +137,12 @@ class Controls:
             (tube for tube in tubes if tube.sample_id in packed and packed[tube.sample_id].curves),
             key=lambda tube: tube.sample_id,
         )
-        self._packed, self._names = packed, names
+        self._names = names
+        self._curves = {
+            tube.sample_id: {(p, c): text for p, c, text in (packed[tube.sample_id].curves or {})["curves"]}
+            for tube in self._tubes
+        }
+        self._groups = _by_marker(self._tubes)
         self._wanted: dict[str, list[tuple[str, str]]] = {}
 
     def of_cell(self, tube: Tube, cell: Plain) -> list[list[Any]]:
@@ -151,20 +158,16 @@ class Controls:
 
     def _beside(self, tube: Tube, marker: str) -> list[Tube]:
         """The marker's controls and unstimulated tubes: the draw's own if there are any, else the batch's."""
-        same = [c for c in self._tubes if c.panel == tube.panel and c.sample_id != tube.sample_id]
-        groups = [
-            [c for c in same if c.role in {Role.FMO, Role.ISOTYPE} and c.control_for == marker],
-            [c for c in same if c.role is Role.UNSTIMULATED],
-        ]
-        chosen = []
-        for group in groups:
+        chosen: list[Tube] = []
+        for lacked in (marker, UNSTIMULATED):
+            known = self._groups.get((tube.panel, lacked), ())
+            group = [c for c in known if c.sample_id != tube.sample_id]
             own = [c for c in group if tube.specimen and c.specimen == tube.specimen]
             chosen += own or [c for c in group if c.batch == tube.batch and not c.subject]
         return chosen[:LONGEST_LINE_UP]
 
     def _place(self, control: Tube, population: str, channel: str) -> tuple[int, int] | None:
-        there = {(p, c) for p, c, _ in (self._packed[control.sample_id].curves or {})["curves"]}
-        if (population, channel) not in there:
+        if (population, channel) not in self._curves[control.sample_id]:
             return None
         wanted = self._wanted.setdefault(control.sample_id, [])
         if (population, channel) not in wanted:
@@ -189,6 +192,17 @@ class Controls:
         """The curves of each control, in the order of their numbers."""
         whole = []
         for sample_id, wanted in self._wanted.items():
-            texts = {(p, c): text for p, c, text in (self._packed[sample_id].curves or {})["curves"]}
+            texts = self._curves[sample_id]
             whole.append(b"".join(inflated(texts[key]) for key in wanted))
         return whole
+
+
+def _by_marker(controls: Iterable[Tube]) -> dict[tuple[str, str], list[Tube]]:
+    """(panel, marker that is not stained) → its controls; unstimulated tubes under no marker."""
+    groups: dict[tuple[str, str], list[Tube]] = {}
+    for control in controls:
+        if control.role in {Role.FMO, Role.ISOTYPE} and control.control_for:
+            groups.setdefault((control.panel, control.control_for), []).append(control)
+        elif control.role is Role.UNSTIMULATED:
+            groups.setdefault((control.panel, UNSTIMULATED), []).append(control)
+    return groups

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,9 @@ from cytotrial.files.cdisc.limits import transport_problems
 from cytotrial.files.cdisc.xpt import VERSION_5, xpt_variables
 
 RECORD_BYTES = 80
+
+Reader = Callable[[DatasetSpec], list[dict[str, Any]]]
+"""Gives the records of a dataset's transport file."""
 
 
 def columns_are_specified(folder: Path, spec: DatasetSpec) -> Iterator[str]:
@@ -35,7 +38,7 @@ def columns_are_specified(folder: Path, spec: DatasetSpec) -> Iterator[str]:
             yield f"{spec.name}: {' / '.join(seen)} stands where {' / '.join(wanted)} is expected"
 
 
-def transport_limits_are_kept(folder: Path, spec: DatasetSpec) -> Iterator[str]:
+def transport_limits_are_kept(folder: Path, spec: DatasetSpec, read: Reader) -> Iterator[str]:
     """V14: version 5, whole records, names, labels and text that it can hold."""
     path = dataset_file(folder, spec, "xpt")
     content = path.read_bytes()
@@ -45,13 +48,13 @@ def transport_limits_are_kept(folder: Path, spec: DatasetSpec) -> Iterator[str]:
     if len(content) % RECORD_BYTES:
         yield f"{path.name} has {len(content)} bytes, no multiple of {RECORD_BYTES}: it was cut"
         return
-    for problem in transport_problems(spec, read_dataset(folder, spec, "xpt")):
+    for problem in transport_problems(spec, read(spec)):
         yield f"{path.name}: {problem}"
 
 
-def forms_are_equal(folder: Path, spec: DatasetSpec) -> Iterator[str]:
+def forms_are_equal(folder: Path, spec: DatasetSpec, read: Reader) -> Iterator[str]:
     """V20: the same variables, records and values in every form."""
-    first = read_dataset(folder, spec, FORMS[0])
+    first = read(spec)
     for form in FORMS[1:]:
         name = dataset_file(folder, spec, form).name
         try:
@@ -69,6 +72,8 @@ def _differences(name: str, first: list[dict[str, Any]], other: list[dict[str, A
         if list(one) != list(two):
             yield f"{name}, record {number}: other variables than {FORMS[0]}"
             return
+        if one == two:
+            continue
         for variable, value in one.items():
             if two[variable] != value:
                 yield f"{name}, record {number}, {variable}: {two[variable]!r}, in {FORMS[0]} {value!r}"

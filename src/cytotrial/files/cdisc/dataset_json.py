@@ -48,7 +48,8 @@ def write_dataset_json(
         "columns": [_column(spec, variable, rows) for variable in spec.variables],
     }
     head = json.dumps(content, indent=1, ensure_ascii=True).removesuffix("\n}")
-    lines = [json.dumps([_plain(row[name]) for name in spec.names], ensure_ascii=True) for row in rows]
+    names = spec.names
+    lines = [json.dumps([_plain(row[name]) for name in names], ensure_ascii=True) for row in rows]
     write_text(path, head + ',\n "rows": [\n  ' + ",\n  ".join(lines) + "\n ]\n}\n")
 
 
@@ -67,7 +68,7 @@ def _column(spec: DatasetSpec, variable: Variable, rows: Sequence[Mapping[str, A
 
 
 def _plain(value: Any) -> Any:
-    if isinstance(value, date | datetime):
+    if isinstance(value, date):  # and a datetime, which is one
         return value.isoformat()
     return None if value == "" else value
 
@@ -76,10 +77,14 @@ def read_dataset_json(path: Path) -> list[dict[str, Any]]:
     """The records of a Dataset-JSON file, in the types that were written."""
     content = json.loads(path.read_text(encoding="utf-8"))
     columns = content["columns"]
-    return [
-        {column["name"]: _value(value, column) for column, value in zip(columns, row, strict=True)}
-        for row in content["rows"]
+    if not content["rows"]:
+        return []
+    names = [column["name"] for column in columns]
+    values = [
+        [_value(value, column) for value in cells]
+        for column, cells in zip(columns, zip(*content["rows"], strict=True), strict=True)
     ]
+    return [dict(zip(names, row, strict=True)) for row in zip(*values, strict=True)]
 
 
 def _value(value: Any, column: Mapping[str, Any]) -> Any:

@@ -27,16 +27,14 @@ def _iso(value: Any) -> str:
 
 def read_csv(path: Path, spec: DatasetSpec) -> list[dict[str, Any]]:
     """The records of a CSV file in the types of the specification; variables as the file has them."""
-    kinds = {variable.name: variable.kind for variable in spec.variables}
+    kinds = {variable.name: variable.kind for variable in spec.variables if not variable.is_text}
     return [
-        {name: _value(text, kinds.get(name, "text")) for name, text in row.items()}
+        {name: _value(text, kinds[name]) if name in kinds else as_written(text) for name, text in row.items()}
         for row in read_table(path)
     ]
 
 
 def _value(text: str, kind: str) -> Any:
-    if kind in {"text", "iso"}:
-        return as_written(text)
     if text == "":
         return None
     if kind == "date":

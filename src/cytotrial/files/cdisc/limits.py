@@ -23,10 +23,13 @@ NAME = re.compile(r"[A-Z][A-Z0-9_]{0,7}")
 def transport_problems(spec: DatasetSpec, rows: Sequence[Mapping[str, Any]]) -> Iterator[str]:
     """Every reason why a dataset cannot be a transport file; one sentence each."""
     yield from _name_problems(spec)
-    for number, row in enumerate(rows, start=1):
-        for variable in spec.variables:
-            if variable.is_text and (problem := _text_problem(row[variable.name])):
-                yield f"record {number}, {variable.name} {problem}"
+    names = [variable.name for variable in spec.variables if variable.is_text]
+    texts = {row[name] for row in rows for name in names}
+    wrong = {text: problem for text in texts if (problem := _text_problem(text))}
+    for number, row in enumerate(rows if wrong else (), start=1):
+        for name in names:
+            if row[name] in wrong:
+                yield f"record {number}, {name} {wrong[row[name]]}"
 
 
 def _name_problems(spec: DatasetSpec) -> Iterator[str]:

@@ -101,18 +101,19 @@ def read_xpt(path: Path, spec: DatasetSpec) -> list[dict[str, Any]]:
     """The records of a transport file, in the types of `write_xpt`; variables as the file has them."""
     frame, _ = pyreadstat.read_xport(str(path), disable_datetime_conversion=True)
     kinds = {variable.name: variable.kind for variable in spec.variables}
-    columns = {
-        str(name): [_value(value, kinds.get(str(name), "")) for value in frame[name]]
-        for name in frame.columns
-    }
+    columns = {str(name): _values(frame[name], kinds.get(str(name), "")) for name in frame.columns}
     return [dict(zip(columns, values, strict=True)) for values in zip(*columns.values(), strict=True)]
 
 
-def _value(value: Any, kind: str) -> Any:
-    if isinstance(value, str):
-        return value
-    if pd.isna(value):
-        return "" if kind in {"text", "iso"} else None
+def _values(column: pd.Series, kind: str) -> list[Any]:
+    missing = "" if kind in {"text", "iso"} else None
+    return [
+        value if isinstance(value, str) else missing if gone else _number_of(value, kind)
+        for value, gone in zip(column.tolist(), column.isna().tolist(), strict=True)
+    ]
+
+
+def _number_of(value: Any, kind: str) -> Any:
     if kind == "date":
         return _EPOCH.date() + timedelta(days=int(value))
     if kind == "datetime":

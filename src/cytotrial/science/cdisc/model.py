@@ -96,8 +96,6 @@ def without_failed(results: Iterable[Result]) -> list[Result]:
 
 def as_row(spec: DatasetSpec, values: Mapping[str, Any]) -> Row:
     """A whole record: every variable of the dataset in order, missing where `values` has none."""
-    unknown = set(values) - set(spec.names)
-    assert not unknown, f"not variables of {spec.name}: {sorted(unknown)}"
     row: Row = {}
     for variable in spec.variables:
         value = values.get(variable.name)
@@ -105,4 +103,6 @@ def as_row(spec: DatasetSpec, values: Mapping[str, Any]) -> Row:
             row[variable.name] = ascii_text(value or "").rstrip()
         else:
             row[variable.name] = float(value) if variable.kind == "number" and value is not None else value
+    unknown = values.keys() - row.keys()
+    assert not unknown, f"not variables of {spec.name}: {sorted(unknown)}"
     return row

@@ -60,8 +60,8 @@ def suppcp_rows(
     for record in records:
         values = qualifiers_of(record, tubes=tubes, definitions=definitions)
         for qualifier in qualifiers:
-            parts = list(in_parts(qualifier.name, ascii_text(values.get(qualifier.name, ""))))
-            rows += [_row(record, qualifier, part, spec) for part in parts if part[1]]
+            if text := ascii_text(values.get(qualifier.name, "")):
+                rows += [_row(record, qualifier, part, spec) for part in in_parts(qualifier.name, text)]
         rows += _continued(record, spec)
     return rows
 

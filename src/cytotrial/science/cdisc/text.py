@@ -16,6 +16,8 @@ def ascii_text(text: str) -> str:
     >>> ascii_text("Röhrchen > 4 µL"), ascii_text("采血")
     ('Rohrchen > 4 uL', '\\u91c7\\u8840')
     """
+    if text.isascii():
+        return text
     folded = unicodedata.normalize("NFKD", text.replace("µ", "u").replace("μ", "u"))
     plain = "".join(letter for letter in folded if not unicodedata.combining(letter))
     return plain.encode("ascii", "backslashreplace").decode("ascii")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from math import comb
 
 import numpy as np
 import numpy.typing as npt
@@ -12,6 +13,8 @@ from cytotrial.terms import BoolArray, FloatArray
 N_BINS = 64
 HILL = 1 / 3
 """The gate is the hill around the densest place, down to this share of its top (as AutoSpill's contour)."""
+
+BELL = np.array([comb(16, k) for k in range(17)]) / 2.0**16
 
 Edges = tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]
 
@@ -88,12 +91,8 @@ def _histogram(scatter: FloatArray, x: FloatArray, y: FloatArray) -> FloatArray:
 
 def _smooth(histogram: FloatArray) -> FloatArray:
     """A histogram blurred by a bell of about two bins on both axes (binomial weights)."""
-    kernel = np.array([1.0])
-    for _ in range(16):
-        kernel = np.convolve(kernel, (0.5, 0.5))
-    for axis in (0, 1):
-        histogram = np.apply_along_axis(np.convolve, axis, histogram, kernel, "same")
-    return histogram
+    down = np.array([np.convolve(column, BELL, "same") for column in histogram.T]).T
+    return np.array([np.convolve(row, BELL, "same") for row in down])
 
 
 def _hill(density: FloatArray, *, height: float) -> BoolArray:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from typing import NamedTuple
 
 import pandas as pd
 
@@ -34,27 +35,41 @@ def completeness(records: pd.DataFrame, *, subjects: Iterable[str], visits: Iter
         some are missing and others failed, failed.
     """
     expected = records["parameter"].nunique()
-    parts = dict(list(records.groupby(["subject", "visit"], sort=True)))
+    parts: dict[tuple[str, str], list[_Record]] = {}
+    columns = (records[name] for name in ("subject", "visit", "parameter", "status", "flags"))
+    for subject, visit, *record in zip(*columns, strict=True):
+        parts.setdefault((subject, visit), []).append(_Record(*record))
     rows = [
-        {"subject": subject, "visit": visit, "expected": expected, **_state(parts.get((subject, visit)))}
+        {"subject": subject, "visit": visit, "expected": expected, **_state(parts.get((subject, visit), ()))}
         for visit in visits
         for subject in subjects
     ]
     return pd.DataFrame(rows, columns=_COLUMNS)
 
 
-def _state(part: pd.DataFrame | None) -> dict[str, object]:
-    if part is None or len(part) == 0 or part["flags"].eq(NO_ROW).all():
+class _Record(NamedTuple):
+    parameter: str
+    status: str
+    flags: str
+
+    @property
+    def rank(self) -> int:
+        return _ORDER.index(self.status) if self.status in _ORDER else _FAILED
+
+
+def _state(part: Sequence[_Record]) -> dict[str, object]:
+    if all(record.flags == NO_ROW for record in part):
         return {"state": NOT_DUE, "available": 0, "reasons": ""}
-    ranks = part["status"].map({status: rank for rank, status in enumerate(_ORDER)}).fillna(_FAILED)
-    best = ranks.groupby(part["parameter"]).min()
-    worst = int(best.max())
-    if worst == _MISSING and (best == _FAILED).any():
+    best: dict[str, int] = {}
+    for record in part:
+        best[record.parameter] = min(record.rank, best.get(record.parameter, _MISSING))
+    worst = max(best.values())
+    if worst == _MISSING and _FAILED in best.values():
         worst = _FAILED
-    lost = part.loc[ranks >= _FAILED, "flags"] if worst >= _FAILED else pd.Series(dtype=str)
+    lost = [record.flags for record in part if record.rank >= _FAILED] if worst >= _FAILED else []
     reasons = dict.fromkeys(flag for flags in lost for flag in str(flags).split(";") if flag)
     return {
         "state": "DWFN"[worst],
-        "available": int((best < _FAILED).sum()),
+        "available": sum(rank < _FAILED for rank in best.values()),
         "reasons": ";".join(reasons),
     }
