@@ -278,8 +278,9 @@ def pictures_file(path: Path) -> Iterator[Callable[[Sequence[Mapping[str, Any]]]
 
 
 def read_packed(paths: Iterable[Path]) -> list[dict[str, Any]]:
-    """Pictures and event samples of several units, as they were written."""
-    return [entry for path in paths for entry in json.loads(read_text(path))]
+    """Pictures and event samples of several units as they were written, those of each unit by sample_id."""
+    units = (json.loads(read_text(path)) for path in paths)
+    return [entry for unit in units for entry in sorted(unit, key=lambda entry: str(entry["sample_id"]))]
 
 
 def read_pictures(paths: Iterable[Path], *, tubes: Container[str] | None = None) -> list[dict[str, Any]]:
