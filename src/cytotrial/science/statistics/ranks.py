@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -105,32 +106,21 @@ def wilcoxon_signed_rank(changes: npt.ArrayLike) -> SignedRank:
     ----------
     Wilcoxon, Biometrics Bull 1945;1:80; zeros are dropped as there.
     """
+    from scipy import stats  # noqa: PLC0415 (the arrays above do without it)
+
     known = finite(changes)
     moved = known[known != 0]
     n_zero = int(known.size - moved.size)
     if moved.size < 2:
         return SignedRank(NAN, "", int(moved.size), n_zero)
-    doubled, ties = _doubled_ranks(np.abs(moved))
-    positive = int(doubled[moved > 0].sum())
     if moved.size > _EXACT_PAIRS:
-        return SignedRank(_approximate_p(positive / 2, ties), APPROXIMATE, int(moved.size), n_zero)
-    tied = ties.size < moved.size
-    return SignedRank(_exact_p(doubled, positive), TIES if tied else EXACT, int(moved.size), n_zero)
-
-
-def _doubled_ranks(sizes: Values) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.intp]]:
-    """Twice the rank of each value, equal ones at the middle of theirs; and how many share each rank."""
-    _, place, ties = np.unique(sizes, return_inverse=True, return_counts=True)
-    return (2 * np.cumsum(ties) - ties + 1)[place], ties
-
-
-def _approximate_p(positive: float, ties: npt.NDArray[np.intp]) -> float:
-    """The sum of positive ranks against its normal distribution."""
-    from scipy.special import ndtr  # noqa: PLC0415 (the arrays above do without it)
-
-    n = int(ties.sum())
-    variance = (n * (n + 1) * (2 * n + 1) - float((ties**3 - ties).sum()) / 2) / 24
-    return 2 * float(ndtr(-abs(positive - n * (n + 1) / 4) / math.sqrt(variance)))
+        options: dict[str, Any] = {"zero_method": "wilcox", "method": "asymptotic"}
+        p = float(stats.wilcoxon(moved, **options).pvalue)
+        return SignedRank(p, APPROXIMATE, int(moved.size), n_zero)
+    doubled = np.rint(2 * stats.rankdata(np.abs(moved))).astype(np.intp)
+    tied = np.unique(doubled).size < moved.size
+    p = _exact_p(doubled, int(doubled[moved > 0].sum()))
+    return SignedRank(p, TIES if tied else EXACT, int(moved.size), n_zero)
 
 
 def _exact_p(ranks: npt.NDArray[np.intp], positive: int) -> float:
