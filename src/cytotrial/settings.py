@@ -560,7 +560,10 @@ class Execution(Model):
     """How work is cut into jobs; never changes a number."""
 
     shards: int | None = Field(
-        None, ge=1, le=10_000, description="Jobs per panel for a wide trial; empty: one job per subject."
+        None,
+        ge=1,
+        le=10_000,
+        description="Jobs per panel for a wide trial; empty: one job per subject and batch.",
     )
     job_minutes: int = Field(60, ge=1, le=10_000, description="A job that takes longer is ended.")
     job_gigabytes: float = Field(

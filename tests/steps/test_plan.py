@@ -126,3 +126,12 @@ def test_one_more_subject_moves_no_other_to_another_shard():
     ]
     assert moved == []
     assert len([unit for unit in units if unit.startswith("shard.")]) == 8
+
+
+def test_in_a_wide_trial_several_batches_controls_are_one_job_and_a_new_batch_moves_none_of_them():
+    batches = [f"B{number:02d}" for number in range(40)]
+    controls = [fmo(f"C{batch}", batch) for batch in batches]
+    units = plan_of(*controls, shards=8).units
+    more = plan_of(fmo("CA00", "A00"), *controls, shards=8).units
+    assert sorted(units) == [f"controls.{number:05d}" for number in range(4)]
+    assert [tube for unit, tubes in units.items() for tube in tubes if tube not in more[unit]] == []

@@ -26,6 +26,15 @@ config_files = workflow.overwrite_configfiles or ["config/config.yaml"]
 # On a cluster a job reads this file again; the run is the process that the user started.
 MAIN = workflow.is_main_process
 
+# By its default limit of 100 jobs a second Snakemake 9.27 looks all waiting jobs over again one second
+# after each look, and after each end of a job begins to do so once more: with a thousand jobs, a thousand
+# times a second. Without the limit it looks when a job has ended. A limit that a user sets is kept.
+scheduling = workflow.scheduling_settings
+if scheduling is not None and scheduling.max_jobs_per_timespan is not None:
+    limit = scheduling.max_jobs_per_timespan
+    if (limit.max_jobs, limit.timespan) == (100, 1):
+        scheduling.max_jobs_per_timespan = None
+
 try:
     PLAN = make_plan(Path(config_files[-1]))
     LAYOUT = PLAN.layout
@@ -75,7 +84,7 @@ container: "docker://python:3.12-slim"
 wildcard_constraints:
     panel="|".join(re.escape(panel) for panel in sorted(PLAN.trial.settings.panels)),
     batch=r"[A-Za-z0-9][A-Za-z0-9._-]*",
-    unit=r"(subject|shard|batch)\.[A-Za-z0-9][A-Za-z0-9._-]*",
+    unit=r"(subject|batch|shard|controls)\.[A-Za-z0-9][A-Za-z0-9._-]*",
 
 
 def checked(tubes):

@@ -134,9 +134,13 @@ def _write(plan: Plan, panel: str, unit: str, tubes: Sequence[Tube], done: Seque
 def _gate_draws(work: _Work, members: Sequence[Tube]) -> dict[str, _Outcome]:
     """Gate the unit's tubes a draw at a time, samples before the draw's controls; a batch after another."""
     outcomes: dict[str, _Outcome] = {}
-    batch_of = {tube.specimen: tube.batch for tube in reversed(members)}
-    ordered = sorted(members, key=lambda tube: (batch_of[tube.specimen], tube.specimen, tube.sample_id))
-    for specimen, grouped in groupby(ordered, key=lambda tube: tube.specimen):
+    first_batch = {tube.specimen: tube.batch for tube in reversed(members) if tube.specimen}
+
+    def draw_of(tube: Tube) -> tuple[str, str]:
+        return first_batch.get(tube.specimen, tube.batch), tube.specimen
+
+    ordered = sorted(members, key=lambda tube: (draw_of(tube), tube.sample_id))
+    for (_, specimen), grouped in groupby(ordered, key=draw_of):
         outcomes |= _gate_draw(work, list(grouped), of_a_draw=bool(specimen))
     return outcomes
 

@@ -1,8 +1,8 @@
 """What has to be done: units of work, their tubes, and what each rule's result depends on.
 
 Made once from config, sheets and the folder of FCS files, before the workflow defines a rule.
-A *unit* is what one job takes: the tubes of a subject (or of a shard of subjects), or the
-controls of a batch that belong to nobody.
+A *unit* is what one job takes: the tubes of a subject, or the controls of a batch that belong to nobody;
+in a wide trial those of several subjects or batches, a *shard*.
 """
 
 from __future__ import annotations
@@ -42,6 +42,9 @@ GATED_ROLES = {Role.SAMPLE, *CONTROLS}
 ANY_MARKER = {Role.UNSTIMULATED}
 """Controls that a template names by their role alone."""
 
+SUBJECTS_PER_CONTROLS = 2
+"""Shards of subjects for one of controls: a tube of these is checked, and mostly not gated."""
+
 
 @dataclass(frozen=True)
 class Plan:
@@ -71,13 +74,13 @@ class Plan:
         return {unit: tuple(sorted(units[unit], key=_by_id)) for unit in sorted(units)}
 
     def unit_of(self, tube: Tube) -> str:
-        """The unit of a tube; a shard is chosen by a hash of the subject, never by position."""
+        """The unit of a tube; a shard is chosen by a hash of the subject or batch, never by position."""
         shards = self.trial.settings.execution.shards
-        if not tube.subject:
-            return f"batch.{tube.batch}"
         if shards is None:
-            return f"subject.{tube.subject}"
-        return f"shard.{_hashed(tube.subject) % shards:05d}"
+            return f"subject.{tube.subject}" if tube.subject else f"batch.{tube.batch}"
+        if tube.subject:
+            return f"shard.{_hashed(tube.subject) % shards:05d}"
+        return f"controls.{_hashed(tube.batch) % -(-shards // SUBJECTS_PER_CONTROLS):05d}"
 
     @cached_property
     def gating_jobs(self) -> tuple[tuple[str, str], ...]:
