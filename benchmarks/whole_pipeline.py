@@ -1,10 +1,13 @@
-"""What the whole pipeline takes on a simulated trial: first run, reruns, one more subject; and the floor.
+"""What the whole pipeline takes on a simulated trial: first run, reruns, one more subject; floor and FlowKit.
 
     python benchmarks/whole_pipeline.py --subjects 82 --events 100000 --shards 8
 
 One subject's rows are left out of the sheets at first. The pipeline is then run; run again; run with another
 version of the Treg gating; and run with that subject. The floor reads every file, with one single-precision
-matrix product and six comparisons each, in as many processes. The trial above needs 7 GB of disk.
+matrix product and six comparisons each, in as many processes. FlowKit's `Session` does nothing but compensate
+each file and apply eight fixed gates, in one process (on two cores it makes no second one); every tenth file
+is timed, before the pipeline's runs and after them, and its time taken times the number of files. The trial
+above needs 7 GB of disk.
 """
 
 from __future__ import annotations
@@ -19,11 +22,16 @@ from multiprocessing import get_context
 from pathlib import Path
 from statistics import median
 
-from measuring import Ran, Spent, run, spend, table
+from cytotrial.files.sheets import read_samples
+from cytotrial.terms import Role
+from floor import floor_of, reach_floor
+from measuring import Ran, Spent, in_fresh_process, run, spend, table
 from trial_folder import DEMO, fcs_files, install_trial
 
 BIN = Path(sys.executable).parent
 FLOOR_ROUNDS = 3
+EVERY = 10
+"""One file in so many is timed with FlowKit."""
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -33,18 +41,22 @@ def main(arguments: Sequence[str] | None = None) -> None:
         folder = Path(name)
         install_trial(folder, subjects=options.subjects, events=options.events)
         if options.shards:
-            _cut_into_shards(folder, options.shards)
+            cut_into_shards(folder, options.shards)
         newcomer = f"S{(options.subjects + 1) // 2:03d}"
-        runs = run_all(folder, newcomer=newcomer, cores=options.cores)
         files = fcs_files(folder)
+        sessions = [in_fresh_process(session_of_files, folder, EVERY)]
+        runs = run_all(folder, newcomer=newcomer, cores=options.cores)
+        sessions.append(in_fresh_process(session_of_files, folder, EVERY))
+        session = _mean(sessions, n_files=len(files))
         floor = floor_of_files(files, processes=options.cores)
         peaks = peaks_of_jobs(folder)
         n_bytes = sum(path.stat().st_size for path in files)
     print(
         f"{options.subjects} + 1 subjects, {len(files)} tubes, {n_bytes / 1e6:.0f} MB, {options.cores} cores"
     )
-    print(_table(runs, floor, n_tubes=len(files)))
+    print(_table(runs, floor, session, n_tubes=len(files)))
     print("peak of one job: " + ", ".join(f"{job} {peak:.0f} MiB" for job, peak in peaks.items()))
+    print(_against_session(runs, session))
     print(_verdict(runs["first run"].spent, floor, n_tubes=len(files)))
 
 
@@ -67,18 +79,18 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
 def run_all(folder: Path, *, newcomer: str, cores: int) -> dict[str, Ran]:
     """What each run took, in the order in which they depend on each other."""
     everything = _leave_out(folder / DEMO / "sheets", newcomer)
-    runs = {"first run": _snakemake(folder, cores), "no-op rerun": _snakemake(folder, cores)}
+    runs = {"first run": run_snakemake(folder, cores), "no-op rerun": run_snakemake(folder, cores)}
     gating = folder / "config" / "gating" / "treg.yaml"
     _replace(gating, "version: ", "version: 9.")
-    runs["Treg gating changed"] = _snakemake(folder, cores)
+    runs["Treg gating changed"] = run_snakemake(folder, cores)
     for path, text in everything.items():
         path.write_text(text, encoding="utf-8")
-    runs["one more subject"] = _snakemake(folder, cores)
+    runs["one more subject"] = run_snakemake(folder, cores)
     return runs
 
 
-def _snakemake(folder: Path, cores: int) -> Ran:
-    return run([BIN / "snakemake", "--cores", str(cores), "--printshellcmds"], folder=folder)
+def run_snakemake(folder: Path, cores: int, *arguments: str) -> Ran:
+    return run([BIN / "snakemake", "--cores", str(cores), "--printshellcmds", *arguments], folder=folder)
 
 
 def _leave_out(sheets: Path, subject: str) -> dict[Path, str]:
@@ -94,7 +106,7 @@ def _is_about(line: str, subject: str) -> bool:
     return any(cell == subject or cell.startswith(f"{subject}.") for cell in line.rstrip("\n").split("\t"))
 
 
-def _cut_into_shards(folder: Path, shards: int) -> None:
+def cut_into_shards(folder: Path, shards: int) -> None:
     config = folder / "config" / "config.yaml"
     text = config.read_text(encoding="utf-8")
     config.write_text(f"{text}\nexecution: {{shards: {shards}}}\n", encoding="utf-8")
@@ -138,22 +150,67 @@ def floor_of_files(files: Sequence[Path], *, processes: int) -> Spent:
 
 def reach_floors(files: Sequence[Path]) -> list[Spent]:
     """What the floor of these files took, round by round; a file that is refused has none."""
-    from floor import floor_of, reach_floor  # noqa: PLC0415
-
     floors = [floor for path in files if (floor := floor_of(path)) is not None]
     return [spend(lambda: [reach_floor(floor) for floor in floors])[0] for _ in range(FLOOR_ROUNDS)]
+
+
+# FlowKit's Session
+
+
+def session_of_files(folder: Path, every: int) -> tuple[Spent, int]:
+    """What FlowKit's Session takes for every n-th readable file, and how many these are.
+
+    All files of a panel get the gates and the matrix of its first sample tube: controls have no labels of
+    their own.
+    """
+    from eight_gates import gated_alike  # noqa: PLC0415
+    from in_flowkit import add_quadrant, in_flowkit, session_of  # noqa: PLC0415
+
+    rows = read_samples(folder / DEMO / "sheets" / "samples.tsv").rows
+    root = folder / DEMO / "fcs"
+    strategies = {}
+    for row in rows:
+        if row.role is Role.SAMPLE and row.panel not in strategies and floor_of(root / row.fcs):
+            alike = gated_alike(row.panel, root / row.fcs)
+            strategies[row.panel] = in_flowkit(alike.single, alike.matrix)
+            add_quadrant(strategies[row.panel], alike.single, alike.quadrant)
+    some = [row for row in rows if row.status == "DONE"][::every]
+    readable = [row for row in some if (root / row.fcs).is_file() and floor_of(root / row.fcs)]
+    spent, _ = spend(lambda: [session_of(root / row.fcs, strategies[row.panel]) for row in readable])
+    return spent, len(readable)
+
+
+def _mean(timed: Sequence[tuple[Spent, int]], *, n_files: int) -> Spent:
+    """The mean time per file of some timings, times the number of files."""
+    n_timed = sum(n for _, n in timed)
+    return Spent(
+        n_files * sum(spent.wall_s for spent, _ in timed) / n_timed,
+        n_files * sum(spent.cpu_s for spent, _ in timed) / n_timed,
+    )
 
 
 # What is printed
 
 
-def _table(runs: Mapping[str, Ran], floor: Spent, *, n_tubes: int) -> str:
+def _table(runs: Mapping[str, Ran], floor: Spent, session: Spent, *, n_tubes: int) -> str:
     head = ["", "jobs", "wall s", "CPU s", "wall ms/tube", "wall / floor", "CPU / floor", "peak MiB"]
-    rows = [["floor", "", *_numbers(floor, floor, n_tubes), ""]]
+    rows = [
+        ["floor", "", *_numbers(floor, floor, n_tubes), ""],
+        ["FlowKit Session, fixed gates", "", *_numbers(session, floor, n_tubes), ""],
+    ]
     for name, ran in runs.items():
         jobs = len(re.findall(r"Shell command: cytotrial ", ran.output))
         rows.append([name, str(jobs), *_numbers(ran.spent, floor, n_tubes), f"{ran.peak_mib:.0f}"])
     return table(head, rows)
+
+
+def _against_session(runs: Mapping[str, Ran], session: Spent) -> str:
+    first, rerun = runs["first run"].spent, runs["Treg gating changed"].spent
+    return (
+        f"first run: {first.wall_s / session.wall_s:.2f} of the Session's wall time, "
+        f"{first.cpu_s / session.cpu_s:.2f} of its CPU time; "
+        f"Treg gating changed: {100 * rerun.cpu_s / first.cpu_s:.0f} % of the first run's CPU time"
+    )
 
 
 def _numbers(spent: Spent, floor: Spent, n_tubes: int) -> list[str]:

@@ -13,7 +13,13 @@ from cytotrial.steps.code import code_of
 from cytotrial.steps.environment import prepare_environment
 from cytotrial.steps.kept import keep_study
 from cytotrial.steps.plan import make_plan
-from cytotrial.steps.runs import announce_run, begin_run, end_run, examine_results
+from cytotrial.steps.runs import (
+    announce_run,
+    begin_run,
+    end_run,
+    examine_results,
+    look_only_when_a_job_ends,
+)
 
 if config and not workflow.overwrite_configfiles:
     raise WorkflowError(
@@ -25,15 +31,6 @@ config_files = workflow.overwrite_configfiles or ["config/config.yaml"]
 
 # On a cluster a job reads this file again; the run is the process that the user started.
 MAIN = workflow.is_main_process
-
-# By its default limit of 100 jobs a second Snakemake 9.27 looks all waiting jobs over again one second
-# after each look, and after each end of a job begins to do so once more: with a thousand jobs, a thousand
-# times a second. Without the limit it looks when a job has ended. A limit that a user sets is kept.
-scheduling = workflow.scheduling_settings
-if scheduling is not None and scheduling.max_jobs_per_timespan is not None:
-    limit = scheduling.max_jobs_per_timespan
-    if (limit.max_jobs, limit.timespan) == (100, 1):
-        scheduling.max_jobs_per_timespan = None
 
 try:
     PLAN = make_plan(Path(config_files[-1]))
@@ -60,6 +57,7 @@ def all_jobs():
 
 
 onstart:
+    look_only_when_a_job_ends(workflow.scheduler)
     if MAIN:
         try:
             begin_run(LAYOUT, all_jobs(), executor=workflow.executor_plugin.name)

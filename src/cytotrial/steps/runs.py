@@ -71,6 +71,17 @@ def announce_run(layout: Layout) -> None:
     os.environ[claim.CLAIM] = str(layout.claim.absolute())
 
 
+def look_only_when_a_job_ends(scheduler: Any) -> None:
+    """Lift the default limit of 100 jobs a second of Snakemake's scheduler; one that a user sets is kept.
+
+    With the limit, Snakemake 9.27 looks all waiting jobs over again one second after each look, and each
+    job that ends begins another such series: after a thousand jobs it looks a thousand times a second.
+    """
+    limiter = getattr(scheduler, "job_rate_limiter", None)
+    if limiter is not None and (limiter.max_jobs, limiter.timespan) == (100, 1):
+        scheduler.job_rate_limiter = None
+
+
 def begin_run(layout: Layout, jobs: Iterable[tuple[str, Iterable[str]]], *, executor: str) -> None:
     """Claim the results folder, sweep out what killed jobs left half written, note what will be made.
 
