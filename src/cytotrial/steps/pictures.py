@@ -33,8 +33,8 @@ from cytotrial.terms import (
 )
 
 BINS_OF_THRESHOLD, BINS_OF_RECTANGLE, BINS_OF_AREA = 128, 256, 512
-"""Bins of a picture's side. The more an edge runs through bins, the finer they must be; a threshold is
-counted on its own axis and needs the picture only to be looked at."""
+"""Bins of a picture's side, powers of 2. The more an edge runs through bins, the finer they must be; a
+threshold is counted on its own axis and needs the picture only to be looked at."""
 
 DISPLAY_RANGE = (-0.1, 1.05)
 LINEAR_TOP = 262_144.0
@@ -88,12 +88,38 @@ def _nearer(axis: Axis, gated: GatedTube, rows: npt.NDArray[np.intp]) -> Axis:
 
 def pictures_of(gated: GatedTube, *, control: bool) -> list[dict[str, Any]]:
     """What report and review draw of a tube: its gates, a sample of its events, a control's curves."""
-    drawn = [picture_of(gate, gated) for gate in gated.placed]
+    seen = Seen(gated)
+    drawn = [picture_of(gate, gated, seen) for gate in gated.placed]
     beside = [sample_of(gated, axis_of), curves_of(gated, axis_of) if control else None]
     return [entry for entry in (*drawn, *beside) if entry is not None]
 
 
-def picture_of(gate: PlacedGate, gated: GatedTube) -> dict[str, Any] | None:
+class Seen:
+    """Where the events of a tube's populations lie on the axes of its pictures; each is worked out once.
+
+    Gates on one population share its events, and often an axis: side scatter stands beside every threshold.
+    """
+
+    def __init__(self, gated: GatedTube) -> None:
+        self._gated = gated
+        self._rows: dict[str, npt.NDArray[np.intp]] = {}
+        self._steps: dict[tuple[str, Axis], npt.NDArray[np.uint16]] = {}
+
+    def rows(self, population: str) -> npt.NDArray[np.intp]:
+        """The events of a population, by their number in the tube."""
+        if population not in self._rows:
+            self._rows[population] = np.flatnonzero(self._gated.masks[population])
+        return self._rows[population]
+
+    def steps(self, population: str, axis: Axis) -> npt.NDArray[np.uint16]:
+        """The bin of each of these events on an axis, out of STEPS."""
+        if (population, axis) not in self._steps:
+            found = axis.steps(self._gated, self.rows(population), steps=STEPS)
+            self._steps[population, axis] = found.astype(np.uint16)
+        return self._steps[population, axis]
+
+
+def picture_of(gate: PlacedGate, gated: GatedTube, seen: Seen) -> dict[str, Any] | None:
     """The parent's events in bins on the gate's own scales, as plain data.
 
     Returns
@@ -107,14 +133,15 @@ def picture_of(gate: PlacedGate, gated: GatedTube) -> dict[str, Any] | None:
     if shape is None:
         return None
     drawn, across, up, edits = shape
-    rows = np.flatnonzero(gated.masks[gate.parent])
+    rows = seen.rows(gate.parent)
     x, y = axis_of(across, gated), axis_of(up, gated)
     if len(_dimensions(drawn)) == 1:
         y = _nearer(y, gated, rows)
-    x_steps, y_steps = (axis.steps(gated, rows, steps=STEPS) for axis in (x, y))
+    x_steps, y_steps = (seen.steps(gate.parent, axis) for axis in (x, y))
     bins = _bins_for(drawn)
-    factor = STEPS // bins
-    counts = np.bincount(x_steps // factor * bins + y_steps // factor, minlength=bins * bins)
+    coarser = (STEPS // bins).bit_length() - 1
+    column, row = ((steps >> coarser).astype(np.int32) for steps in (x_steps, y_steps))
+    counts = np.bincount(column * bins + row, minlength=bins * bins)
     markers = {channel: marker for marker, channel in gated.tube.channels.items()}
     return {
         "sample_id": gated.tube.sample_id,
@@ -142,7 +169,7 @@ def _dimensions(gate: Gate) -> tuple[Dimension, ...]:
     return () if isinstance(gate, BooleanGate) else gate.dimensions
 
 
-def _count_steps(steps: npt.NDArray[np.intp]) -> str:
+def _count_steps(steps: npt.NDArray[np.uint16]) -> str:
     return deflated(pack_counts(np.bincount(steps, minlength=STEPS)))
 
 
