@@ -142,6 +142,17 @@ def test_a_pattern_that_cannot_be_used_is_refused(tmp_path: Path, pattern: str, 
         propose_study(lab(tmp_path / "lab"), pattern=pattern, output=tmp_path / "study")
 
 
+@pytest.mark.parametrize(("subjects", "execution"), [(39, None), (82, {"shards": 8})])
+def test_a_wide_trial_is_cut_into_jobs_of_some_ten_subjects(
+    tmp_path: Path, subjects: int, execution: dict[str, int] | None
+) -> None:
+    for number in range(1, subjects + 1):
+        write_fcs(tmp_path / "lab" / f"S{number:03d}_W00_treg.fcs")
+    proposed(tmp_path / "lab", tmp_path / "study")
+    written = yaml.safe_load((tmp_path / "study" / "config.yaml").read_text(encoding="utf-8"))
+    assert written.get("execution") == execution
+
+
 def test_nothing_is_overwritten(tmp_path: Path) -> None:
     propose_study(lab(tmp_path / "lab"), output=tmp_path / "study")
     before = {path.name: path.read_bytes() for path in (tmp_path / "study").iterdir()}

@@ -102,19 +102,12 @@ class Seen:
 
     def __init__(self, gated: GatedTube) -> None:
         self._gated = gated
-        self._rows: dict[str, npt.NDArray[np.intp]] = {}
         self._steps: dict[tuple[str, Axis], npt.NDArray[np.uint16]] = {}
 
-    def rows(self, population: str) -> npt.NDArray[np.intp]:
-        """The events of a population, by their number in the tube."""
-        if population not in self._rows:
-            self._rows[population] = np.flatnonzero(self._gated.masks[population])
-        return self._rows[population]
-
-    def steps(self, population: str, axis: Axis) -> npt.NDArray[np.uint16]:
-        """The bin of each of these events on an axis, out of STEPS."""
+    def steps(self, population: str, axis: Axis, rows: npt.NDArray[np.intp]) -> npt.NDArray[np.uint16]:
+        """The bin of each event of a population (`rows` of the tube) on an axis, out of STEPS."""
         if (population, axis) not in self._steps:
-            found = axis.steps(self._gated, self.rows(population), steps=STEPS)
+            found = axis.steps(self._gated, rows, steps=STEPS)
             self._steps[population, axis] = found.astype(np.uint16)
         return self._steps[population, axis]
 
@@ -133,11 +126,11 @@ def picture_of(gate: PlacedGate, gated: GatedTube, seen: Seen) -> dict[str, Any]
     if shape is None:
         return None
     drawn, across, up, edits = shape
-    rows = seen.rows(gate.parent)
+    rows = np.flatnonzero(gated.masks[gate.parent])
     x, y = axis_of(across, gated), axis_of(up, gated)
     if len(_dimensions(drawn)) == 1:
         y = _nearer(y, gated, rows)
-    x_steps, y_steps = (seen.steps(gate.parent, axis) for axis in (x, y))
+    x_steps, y_steps = (seen.steps(gate.parent, axis, rows) for axis in (x, y))
     bins = _bins_for(drawn)
     coarser = (STEPS // bins).bit_length() - 1
     column, row = ((steps >> coarser).astype(np.int32) for steps in (x_steps, y_steps))

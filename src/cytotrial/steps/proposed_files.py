@@ -27,6 +27,10 @@ WHOLE_PANEL: Set[Role | None] = frozenset({Role.SAMPLE, Role.UNSTIMULATED})
 NAMES_A_MARKER: Set[Role | None] = frozenset({Role.SINGLE_STAIN, Role.FMO, Role.ISOTYPE})
 MASS_CYTOMETRY = frozenset({"Event_length", "Cell_length"})
 TEMPLATES = Path("config/gating")
+SUBJECTS_PER_SHARD = 10
+"""Of 40 tubes or so, which take several seconds to gate: ten times what a job takes to begin."""
+WIDE = 40
+"""Subjects from which that matters."""
 _VISIT_ORDER = ("SCREENING", "BASELINE", "C", "W", "D", "M", "V", "T", "EOT", "FOLLOW-UP")
 
 
@@ -130,9 +134,21 @@ def _config(draft: Draft, folder: Path, output: Path) -> str:
             "panels:",
             *(line for panel in draft.panels.values() for line in _panel_lines(panel, draft)),
             "# parameters: which population becomes which parameter; see the documentation.",
+            *_execution_lines(len(_distinct(draft.tubes, "subject"))),
             "",
         ]
     )
+
+
+def _execution_lines(n_subjects: int) -> list[str]:
+    """Of a wide trial, how many jobs a panel is cut into; else a job takes a subject."""
+    if n_subjects < WIDE:
+        return []
+    return [
+        "execution:",
+        f"  shards: {n_subjects // SUBJECTS_PER_SHARD}  # jobs per panel; a job of its own for each of "
+        f"{n_subjects} subjects would take longer",
+    ]
 
 
 def _panel_lines(panel: PanelGroup, draft: Draft) -> list[str]:
