@@ -251,6 +251,23 @@ def test_polygons_on_linear_scales_far_from_zero_hold_the_same_events_as_exact_a
     assert truth.sum() > 1000
 
 
+@pytest.mark.parametrize("axis", [0, 1])
+@pytest.mark.parametrize("far", [-4e7, -900.0, 40.0, 8e6])
+def test_a_polygon_with_a_corner_far_beyond_all_events_holds_those_of_exact_arithmetic(
+    axis: int, far: float
+) -> None:
+    rng = np.random.default_rng(7)
+    raw = np.concatenate([rng.normal(20, 6, (2, 20_000)), rng.uniform(-2000, 2000, (2, 500))], axis=1)
+    values = raw.astype(np.float32)
+    corners = [(10.0, 12.0), (25.0, 9.0), (31.0, 24.0), (22.0, 33.0), (9.0, 27.0)]
+    corners[2 * axis] = (far, 18.0) if axis == 0 else (21.0, far)
+    events = TubeEvents(Events(values, ("X", "Y")))
+    found = contains(PolygonGate((X, Y), tuple(corners)), events)
+    truth = exact_gating.points_in_polygon(np.array(corners), values.T.astype(np.float64).copy())
+    np.testing.assert_array_equal(found, truth.astype(bool))
+    assert 1000 < found.sum() < 20_400
+
+
 def test_rectangles_hold_the_same_events_as_exact_arithmetic(many: np.ndarray) -> None:
     events = TubeEvents(Events(many, DETECTORS), {"tube": SpilloverMatrix(DETECTORS, SPILL)})
     on = tuple(Dimension(name, logicle(), "tube") for name in DETECTORS)

@@ -40,6 +40,8 @@ Vertices = tuple[tuple[float, float], ...]
 
 _BLOCK = 1 << 13
 _CELLS = 64
+_FAR = 3
+"""A polygon so many times as long as the events' range has cells only where events are."""
 _OUTSIDE, _INSIDE, _NEAR_AN_EDGE = 0, 1, 2
 
 
@@ -314,8 +316,13 @@ def _in_type_of(values: FloatArray, limit: float) -> np.floating[Any]:
 # Polygons: a grid over the polygon says of each cell that it is inside, outside, or near an edge.
 
 
+Pair = tuple[float, float]
+
+
 class _Grid:
     """A polygon's cells on a plane, with a ring of outer cells that reaches to infinity.
+
+    `low` and `high` are the corners of the plane that is cut into cells: the polygon's own, or less of it.
 
     Attributes
     ----------
@@ -323,16 +330,26 @@ class _Grid:
     scale, shift : per axis; cell = value · scale + shift, held between 0 and n_cells + 1
     """
 
-    def __init__(self, vertices: Vertices, slack: tuple[float, float]) -> None:
+    def __init__(self, vertices: Vertices, slack: Pair, low: Pair, high: Pair) -> None:
         corners = np.asarray(vertices, dtype=np.float64)
-        low, high = corners.min(axis=0), corners.max(axis=0)
-        size = np.maximum((high - low) / (_CELLS - 2), 4 * np.asarray(slack))
-        origin = (low + high) / 2 - size * (_CELLS / 2 + 1)
+        length, middle = np.subtract(high, low), np.add(high, low) / 2
+        size = np.maximum(length / (_CELLS - 2), 4 * np.asarray(slack))
+        origin = middle - size * (_CELLS / 2 + 1)
         self.scale, self.shift = 1 / size, -origin / size
         edges: Float64 = (corners - origin) / size
         centres: Float64 = np.indices((_CELLS + 2, _CELLS + 2), dtype=np.float64).reshape(2, -1).T + 0.5
         self.cells = _points_in_polygon(edges, centres).astype(np.uint8)
         self.cells[_near_an_edge(edges, centres, reach=0.5 + np.asarray(slack) / size + 1e-3)] = _NEAR_AN_EDGE
+        self._leave_open(edges)
+
+    def _leave_open(self, edges: Float64) -> None:
+        """Outer cells on a side where the polygon goes on: what lies there is decided event by event."""
+        plane = self.cells.reshape(_CELLS + 2, _CELLS + 2)
+        for axis, outer in enumerate((plane, plane.T)):
+            if edges[:, axis].min() < 1:
+                outer[0] = _NEAR_AN_EDGE
+            if edges[:, axis].max() > _CELLS + 1:
+                outer[-1] = _NEAR_AN_EDGE
 
     def look_up(self, x: FloatArray, y: FloatArray) -> npt.NDArray[np.uint8]:
         """The cell of every event; what is not a number is in cell 0, outside."""
@@ -355,8 +372,10 @@ _grid = lru_cache(maxsize=256)(_Grid)
 
 def _in_polygon(gate: PolygonGate, events: TubeEvents) -> BoolArray:
     x, y = gate.dimensions
-    grid = _grid(gate.vertices, (_slack(x, gate.vertices, 0), _slack(y, gate.vertices, 1)))
-    cells = grid.look_up(events.axis(x), events.axis(y))
+    values = (events.axis(x), events.axis(y))
+    (low_x, high_x), (low_y, high_y) = (_cut_into_cells(gate.vertices, values, axis) for axis in (0, 1))
+    slack = (_slack(x, gate.vertices, 0), _slack(y, gate.vertices, 1))
+    cells = _grid(gate.vertices, slack, (low_x, low_y), (high_x, high_y)).look_up(*values)
     inside = np.asarray(cells == _INSIDE)
     unsure = np.flatnonzero(cells == _NEAR_AN_EDGE)
     if unsure.size:
@@ -364,6 +383,23 @@ def _in_polygon(gate: PolygonGate, events: TubeEvents) -> BoolArray:
             np.asarray(gate.vertices, np.float64), events.exact(gate.dimensions, unsure)
         )
     return inside
+
+
+def _cut_into_cells(vertices: Vertices, values: tuple[FloatArray, FloatArray], axis: int) -> Pair:
+    """From where to where an axis is cut into cells: over the polygon, or where nearly all events are.
+
+    A polygon may have a corner far beyond all events; cells as wide as that would tell nothing.
+    """
+    places = [vertex[axis] for vertex in vertices]
+    low, high = min(places), max(places)
+    some = values[axis][:: max(1, values[axis].size // 2_000)]
+    known = some[np.isfinite(some)]
+    if not known.size:
+        return low, high
+    first, last = (float(place) for place in np.quantile(known, [0.005, 0.995]))
+    cut_low, cut_high = max(low, first), min(high, last)
+    far = high - low > _FAR * (last - first) and cut_low < cut_high
+    return (cut_low, cut_high) if far else (low, high)
 
 
 def _slack(dimension: Dimension, points: Sequence[Sequence[float]], axis: int) -> float:
