@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 from snakemake.scheduling.job_scheduler import JobRateLimiter
 from snakemake.settings.types import MaxJobsPerTimespan
 
-from cytotrial.steps.runs import look_only_when_a_job_ends
+from cytotrial.steps.layout import Layout
+from cytotrial.steps.runs import look_only_when_a_job_ends, out_of_room
 
 
 @pytest.mark.parametrize(("limit", "kept"), [("100/1s", False), ("50/1m", True), ("10/1s", True)])
@@ -22,3 +24,13 @@ def test_a_scheduler_without_a_limit_is_left_as_it_is():
     scheduler = SimpleNamespace(job_rate_limiter=None)
     look_only_when_a_job_ends(scheduler)
     assert scheduler.job_rate_limiter is None
+
+
+def test_a_run_that_failed_on_a_full_disk_is_told_so_by_the_disk_itself(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    layout = Layout(tmp_path)
+    assert out_of_room(layout) == ""
+    full = SimpleNamespace(total=2**30, used=2**30 - 3000, free=3000)
+    monkeypatch.setattr("shutil.disk_usage", lambda _: full)
+    assert "No space left on device (2 kB are free)" in out_of_room(layout)

@@ -155,9 +155,7 @@ def test_a_second_run_in_the_same_results_folder_is_refused(
     other = install_few(tiny_demo, repository, tmp_path / "other")
     other.edit("config/config.yaml", "results: results", f"results: {ended.path('results')}")
     with running(ended, "snakemake", "--cores", "1", "--forceall") as first:
-        first.send_signal(
-            signal.SIGSTOP
-        )  # and so holds the folder as long as it takes
+        first.send_signal(signal.SIGSTOP)  # and so holds the folder as long as it takes
         told = refused(other.snakemake())
         assert "another run is at work in" in told
         assert f"process {first.pid}" in told

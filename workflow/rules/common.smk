@@ -3,6 +3,7 @@
 # content of its tubes (sheet rows and file bytes), and the code that computes it.
 
 import re
+import sys
 from pathlib import Path
 
 from snakemake.exceptions import WorkflowError
@@ -19,6 +20,7 @@ from cytotrial.steps.runs import (
     end_run,
     examine_results,
     look_only_when_a_job_ends,
+    out_of_room,
 )
 
 if config and not workflow.overwrite_configfiles:
@@ -73,6 +75,8 @@ onsuccess:
 onerror:
     if MAIN:
         end_run(LAYOUT, "failed")
+        if told := out_of_room(LAYOUT):
+            print(told, file=sys.stderr)
 
 
 # All of the package must be installed where the jobs run; the image is used with --sdm only.

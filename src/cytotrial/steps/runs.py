@@ -9,6 +9,7 @@ import getpass
 import json
 import os
 import secrets
+import shutil
 import socket
 import subprocess
 from collections.abc import Iterable, Iterator, Mapping
@@ -23,6 +24,9 @@ from cytotrial.files.atomic import is_temporary, replace_file
 from cytotrial.files.fingerprints import fingerprints
 from cytotrial.steps.layout import Layout
 from cytotrial.steps.records import mark_incomplete, marked_incomplete, recorded_times
+
+ENOUGH = 1 << 20
+"""Bytes free on a disk that is not full; most results are smaller."""
 
 RESUME = "CYTOTRIAL_RESUME"
 """Environment variable that `cytotrial resume` sets: what was changed is made again instead of refused."""
@@ -147,6 +151,20 @@ def end_run(layout: Layout, state: str) -> None:
     with suppress(OSError, CytotrialError):
         claim.say(layout.claim, about)
         _remember(layout, about)
+
+
+def out_of_room(layout: Layout) -> str:
+    """That the disk of the results is full, in words; a job's own log lies there too and may not tell it."""
+    try:
+        free = shutil.disk_usage(layout.results).free
+    except OSError:
+        return ""
+    if free >= ENOUGH:
+        return ""
+    return (
+        f"{layout.results}: No space left on device ({free // 1024} kB are free).\n"
+        "  Make room; `cytotrial resume` then goes on with the run."
+    )
 
 
 def now_utc() -> str:
