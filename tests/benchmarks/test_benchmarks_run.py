@@ -63,7 +63,20 @@ def test_the_whole_pipeline_is_timed_and_a_rerun_without_a_change_runs_no_job(re
     assert jobs["no-op rerun"] == 0
     assert 0 < jobs["one more subject"] < jobs["first run"]
     assert 0 < jobs["Treg gating changed"] < jobs["first run"]
+    assert float(cells_of(lines, "FlowKit Session, fixed gates")[0]) > 0
+    assert re.match(r"first run: \d+\.\d\d of the Session's wall time", lines[-2])
     assert re.match(r"whole pipeline: \d+ ms a tube, \d+ x floor", lines[-1])
+
+
+def test_cost_and_memory_are_told_by_tubes_and_by_events(repository: Path):
+    lines = lines_of(repository, "growth.py", "--subjects", "2", "--events", "2000")
+    head, by_tubes = (re.split(r"\s{2,}", line.strip()) for line in lines[1:3])
+    assert head[:2] == ["tubes", "shards"]
+    assert int(by_tubes[0]) > 20
+    assert all(float(peak) > 20 for peak in by_tubes[head.index("check-unit") :])
+    events, largest, *peaks = re.split(r"\s{2,}", lines[-1].strip())
+    assert int(events) == 2000
+    assert all(float(peak.split()[0]) > float(largest) for peak in peaks)
 
 
 def test_checking_a_trial_accounts_for_every_tube_and_its_time_per_file_is_told(repository: Path):
