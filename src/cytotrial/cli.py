@@ -70,6 +70,15 @@ def _plan(config: Path) -> Plan:
     return plan
 
 
+def _plan_with(config: Path, *, unit: str) -> Plan:
+    """The plan of the study, which has such a unit of work."""
+    plan = _plan(config)
+    if unit not in plan.units:
+        known = ", ".join(list(plan.units)[:5])
+        raise ConfigError(f"there is no unit '{unit}'; there are {len(plan.units)}, such as {known}.")
+    return plan
+
+
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
 @click.version_option(__version__, prog_name="cytotrial")
 def cli() -> None:
@@ -199,7 +208,7 @@ def check_unit(config: Path, unit: str) -> None:
     """
     from cytotrial.steps.check import check_unit as step
 
-    step(_plan(config), unit)
+    step(_plan_with(config, unit=unit), unit)
 
 
 @cli.command()
@@ -295,7 +304,7 @@ def place(config: Path, panel: str, unit: str) -> None:
     """
     from cytotrial.steps.place import place_unit
 
-    place_unit(_plan(config), panel=panel, unit=unit)
+    place_unit(_plan_with(config, unit=unit), panel=panel, unit=unit)
 
 
 @cli.command()
@@ -341,7 +350,7 @@ def gate(config: Path, panel: str, unit: str) -> None:
     """
     from cytotrial.steps.gate import gate_unit
 
-    gate_unit(_plan(config), panel=panel, unit=unit)
+    gate_unit(_plan_with(config, unit=unit), panel=panel, unit=unit)
 
 
 @cli.command()

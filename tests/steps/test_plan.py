@@ -7,10 +7,15 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+from click.testing import CliRunner
 
+from cytotrial.cli import cli
+from cytotrial.demo import write_demo
+from cytotrial.errors import ConfigError
 from cytotrial.steps.code import PACKAGE, STEPS, code_of, modules_of
 from cytotrial.steps.plan import Plan
 from cytotrial.terms import Role, Tube
+from tests.steps.running import begin_anew
 
 
 @pytest.fixture
@@ -135,3 +140,17 @@ def test_in_a_wide_trial_several_batches_controls_are_one_job_and_a_new_batch_mo
     more = plan_of(fmo("CA00", "A00"), *controls, shards=8).units
     assert sorted(units) == [f"controls.{number:05d}" for number in range(4)]
     assert [tube for unit, tubes in units.items() for tube in tubes if tube not in more[unit]] == []
+
+
+@pytest.mark.parametrize(
+    "command", [["check-unit"], ["place", "--panel", "treg"], ["gate", "--panel", "treg"]]
+)
+def test_a_unit_that_is_not_there_is_refused_by_name(
+    tmp_path: Path, repository: Path, monkeypatch: pytest.MonkeyPatch, command: list[str]
+):
+    write_demo(tmp_path / "resources" / "demo", subjects=1, events=500, seed=5)
+    begin_anew(tmp_path, repository)
+    monkeypatch.chdir(tmp_path)
+    done = CliRunner().invoke(cli, [*command, "--unit", "subject.S999"])
+    assert isinstance(done.exception, ConfigError)
+    assert "there is no unit 'subject.S999'; there are" in done.exception.message
