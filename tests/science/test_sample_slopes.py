@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from cytotrial.science.compensation import Control, SampleSlopes, peaks, sample_slopes
+from cytotrial.science.compensation import Control, SampleSlopes, sample_slopes
 from cytotrial.terms import SpilloverMatrix
 
 DETECTORS = ("B1-A", "B2-A", "R1-A", "V1-A")
@@ -87,11 +87,3 @@ def test_a_detector_that_no_dye_of_the_tube_has_is_judged_as_a_receiver_only() -
     found = sample_slopes(sample(), SpilloverMatrix(DETECTORS, TRUE), dyes=DETECTORS[:2])
     assert np.isnan(found.slope[2:]).all()
     assert np.isfinite(found.slope[BRIGHT, PARTNER])
-
-
-@pytest.mark.parametrize("n", [20, 21, 999, 1000])
-def test_median_and_quantiles_of_sorted_values_are_those_of_numpy_to_the_last_digit(n: int):
-    ordered = np.sort(np.random.default_rng(n).normal(0, 300, n))
-    assert peaks._median(ordered) == np.median(ordered)
-    shares = (0.002, 0.25, 0.75, 0.998)
-    assert [peaks._quantile(ordered, share) for share in shares] == np.quantile(ordered, shares).tolist()

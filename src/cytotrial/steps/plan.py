@@ -501,9 +501,7 @@ class Plan:
 
     def sheets_of(self, rule: str) -> str:
         """Digest of the sheets that a joining rule reads."""
-        names = SHEETS_READ[rule]
-        text = ",".join(self._sheets[name] for name in names)
-        return digest_of_text(text if rule == "score" else f"[{text}]")
+        return digest_of_text(f"[{','.join(self._sheets[name] for name in SHEETS_READ[rule])}]")
 
     @cached_property
     def _sheets(self) -> dict[str, str]:

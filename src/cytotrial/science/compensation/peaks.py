@@ -65,48 +65,34 @@ def lowest_peak(values: FloatArray) -> Peak:
     level = _lowest_mode(ordered)
     width = _lower_width(ordered, level)
     for _ in range(3):
-        first, last = ordered.searchsorted((level - REACH * width, level + REACH * width))
+        first, last = np.searchsorted(ordered, (level - REACH * width, level + REACH * width))
         if last - first < 2 or width <= 0:
             break
-        level = _median(ordered[first:last])
+        level = float(np.median(ordered[first:last]))
         width = _lower_width(ordered, level)
-    first, last = ordered.searchsorted((level - REACH * width, level + REACH * width))
+    first, last = np.searchsorted(ordered, (level - REACH * width, level + REACH * width))
     return Peak(level, width, int(last - first))
 
 
 def _lower_width(ordered: Ordered, level: float) -> float:
     """1.4826 times the median distance of the events below a level."""
-    below = ordered[: ordered.searchsorted(level)]
-    return 1.4826 * (level - _median(below)) if below.size else 0.0
-
-
-def _median(ordered: Ordered) -> float:
-    """The median of sorted values, which need not be sorted again for it."""
-    half = ordered.size // 2
-    return float(ordered[half] if ordered.size % 2 else (ordered[half - 1] + ordered[half]) / 2)
-
-
-def _quantile(ordered: Ordered, share: float) -> float:
-    """A quantile of sorted values, linear between two of them, as `numpy.quantile` has it."""
-    place = (ordered.size - 1) * share
-    lower = int(place)
-    upper, part = min(lower + 1, ordered.size - 1), place - lower
-    a, b = float(ordered[lower]), float(ordered[upper])
-    return b - (b - a) * (1 - part) if part >= 0.5 else a + (b - a) * part
+    below = ordered[: np.searchsorted(ordered, level)]
+    return float(1.4826 * (level - np.median(below))) if below.size else 0.0
 
 
 def _lowest_mode(ordered: Ordered) -> float:
-    low, high = _quantile(ordered, TAIL), _quantile(ordered, 1 - TAIL)
+    low, high = np.quantile(ordered, (TAIL, 1 - TAIL))
     if high <= low:
-        return _median(ordered)
+        return float(np.median(ordered))
     step = (high - low) / N_GRID
-    edges = ordered.searchsorted(low + step * np.arange(N_GRID + 1))
+    edges = np.searchsorted(ordered, low + step * np.arange(N_GRID + 1))
     counts = np.diff(edges).astype(np.float64)
-    between, deviation = _quantile(ordered, 0.75) - _quantile(ordered, 0.25), float(np.std(ordered))
-    spread = min(deviation, between / 1.349) or deviation
+    lower, upper = np.quantile(ordered, (0.25, 0.75))
+    spread = min(float(np.std(ordered)), float(upper - lower) / 1.349) or float(np.std(ordered))
     bandwidth = max(0.9 * spread * ordered.size**-0.2, step)
     distance = np.arange(-N_GRID, N_GRID + 1) * step
-    density = np.convolve(counts, np.exp(-0.5 * (distance / bandwidth) ** 2), "valid")[1:-1]
+    density = np.convolve(counts, np.exp(-0.5 * (distance / bandwidth) ** 2))
+    density = density[N_GRID : 2 * N_GRID]
     inner = density[1:-1]
     peaks = np.flatnonzero(
         (inner >= density[:-2]) & (inner > density[2:]) & (inner > LEAST_HEIGHT * density.max())
